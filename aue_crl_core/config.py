@@ -1,0 +1,157 @@
+"""Settings as small dataclasses that check themselves; they travel inside checkpoints as plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
+
+from aue_crl_core import facs
+from aue_crl_core.errors import ConfigError
+
+T = TypeVar("T")
+
+ModelName = Literal["resnet101", "resnet50", "resnet18", "edge"]
+
+
+def require(ok: bool, name: str, must: str, got: object) -> None:
+    """Raise `ConfigError` ("NAME must MUST, got GOT") unless `ok`."""
+    if not ok:
+        raise ConfigError(f"{name} must {must}, got {got!r}")
+
+
+def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Build dataclass `kind` from a mapping, naming unknown keys. Lists become tuples; nested dataclasses recurse.
+
+    Raises:
+        ConfigError: unknown or missing keys, or values that the class itself refuses.
+    """
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where} has unknown keys {unknown}; known are {sorted(fields)}")
+    arguments = {}
+    for key, value in values.items():
+        nested = fields[key].metadata.get("nested")
+        if nested is not None:
+            value = from_dict(nested, value, f"{where}.{key}")
+        arguments[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From face points to network input; written once, used by training and every engine.
+
+    The crop is a square of side `(1 + margin) * max(w, h)` of the points' bounding box in the face's own (roll-free)
+    axes, its centre `lift` sides above the centre of that box, resampled to `input_size` pixels.
+    Channels are RGB, scaled to [0, 1], then `(value - mean) / std`.
+    """
+
+    input_size: int = 224
+    margin: float = 0.3
+    lift: float = 0.05
+    align: bool = True
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        require(32 <= self.input_size <= 512, "input_size", "be in [32, 512] pixels", self.input_size)
+        require(0 <= self.margin <= 2, "margin", "be in [0, 2]", self.margin)
+        require(-0.5 <= self.lift <= 0.5, "lift", "be in [-0.5, 0.5]", self.lift)
+        require(len(self.mean) == 3, "mean", "have 3 values (RGB)", self.mean)
+        require(len(self.std) == 3 and min(self.std) > 0, "std", "have 3 positive values (RGB)", self.std)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of an AUE-CRL network (REFERENCE: ICRA 2021, section III); defaults are the paper's.
+
+    `decoder_channels`: outputs of the three merge convolutions (strides 16, 8, 4). `decoder_upsampling`: learned 4x4
+    stride-2 deconvolution (paper) or nearest neighbour. `region_size`: side of an AU window on the stride-4 map.
+    `region_channels`: outputs of a region's own convolution. `region_pool`: the window is average-pooled to this side
+    before the region's linear layer (`None`: not pooled, as in the paper). `region_dim`: length of a region vector.
+    `upstream_region_order`: pair region vectors before fusion as the authors' code does, where they are stacked as
+    (AU, side) but viewed as (side, AU); needed only to reproduce its checkpoints.
+    """
+
+    backbone: ModelName = "resnet101"
+    vocabulary: facs.VocabularyName = "basic"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing, metadata={"nested": Preprocessing})
+    feature_dim: int = 1024
+    decoder_channels: tuple[int, ...] = (1024, 512, 64)
+    decoder_upsampling: Literal["deconvolution", "nearest"] = "deconvolution"
+    region_size: int = 24
+    region_channels: int = 64
+    region_pool: int | None = None
+    region_dim: int = 256
+    fusion_dim: int = 1024
+    dropout: float = 0.5
+    upstream_region_order: bool = False
+
+    def __post_init__(self) -> None:
+        require(
+            self.backbone in ("resnet101", "resnet50", "resnet18", "edge"),
+            "backbone",
+            "be one of resnet101, resnet50, resnet18, edge",
+            self.backbone,
+        )
+        require(self.vocabulary in ("basic", "compound"), "vocabulary", "be basic or compound", self.vocabulary)
+        for name in ("feature_dim", "region_channels", "region_dim", "fusion_dim"):
+            require(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
+        require(len(self.decoder_channels) == 3, "decoder_channels", "have 3 values", self.decoder_channels)
+        require(
+            self.decoder_upsampling in ("deconvolution", "nearest"),
+            "decoder_upsampling",
+            "be deconvolution or nearest",
+            self.decoder_upsampling,
+        )
+        size = self.preprocessing.input_size
+        require(size % 32 == 0, "preprocessing.input_size", "be a multiple of 32", size)
+        require(
+            2 <= self.region_size <= size // 4,
+            "region_size",
+            f"be in [2, {size // 4}] (the stride-4 map's side)",
+            self.region_size,
+        )
+        require(
+            self.region_pool is None or 1 <= self.region_pool <= self.region_size,
+            "region_pool",
+            f"be None or in [1, {self.region_size}]",
+            self.region_pool,
+        )
+        require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return facs.expressions(self.vocabulary)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict(ModelConfig, ...)` reads them back."""
+        return dataclasses.asdict(self)
+
+
+_EDGE: Final = ModelConfig(
+    backbone="edge",
+    preprocessing=Preprocessing(input_size=96),
+    feature_dim=256,
+    decoder_channels=(96, 64, 48),
+    decoder_upsampling="nearest",
+    region_size=10,
+    region_channels=16,
+    region_pool=5,
+    region_dim=48,
+    fusion_dim=128,
+    dropout=0.3,
+)
+
+
+def model_config(name: ModelName, vocabulary: facs.VocabularyName = "basic") -> ModelConfig:
+    """The configuration behind `--model NAME`."""
+    if name == "edge":
+        return dataclasses.replace(_EDGE, vocabulary=vocabulary)
+    return ModelConfig(backbone=name, vocabulary=vocabulary)

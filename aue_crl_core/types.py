@@ -1,0 +1,123 @@
+"""What flows from camera to consumer: frozen values with stated shapes, ranges, units and colour order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""HxWx3 uint8, RGB, 0-255."""
+Points = NDArray[np.float32]
+"""68x2 float32, (x, y) in pixels, iBUG order; x right, y down, pixel centres at whole numbers."""
+
+PredictionState = Literal["ok", "uncertain", "low_quality"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image and where it comes from.
+
+    `image` HxWx3 uint8 RGB; `source` the file, device or topic; `index` counts frames of the source from 0;
+    `time_s` seconds on the source's own clock (stream position, or the ROS stamp); `camera` keys the tracker state.
+    """
+
+    image: Image
+    source: str = ""
+    index: int = 0
+    time_s: float = 0.0
+    camera: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceBox:
+    """An upright box in image pixels: top-left corner `x, y`, size `w, h`; `score` in [0, 1], higher is surer."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+    score: float = 1.0
+
+    def as_list(self) -> list[float]:
+        """`[x, y, w, h]` in pixels."""
+        return [self.x, self.y, self.w, self.h]
+
+    @classmethod
+    def around(cls, points: Points, score: float = 1.0) -> FaceBox:
+        """The smallest upright box that holds the Nx2 `points` (pixels)."""
+        low, high = points.min(axis=0), points.max(axis=0)
+        return cls(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]), score)
+
+    def iou(self, other: FaceBox) -> float:
+        """Intersection over union, in [0, 1]."""
+        w = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
+        h = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
+        if w <= 0 or h <= 0:
+            return 0.0
+        return w * h / (self.w * self.h + other.w * other.h - w * h)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """A face as the network sees it.
+
+    `image` SxSx3 uint8 RGB; `to_image` 2x3 float64, the affine map from crop pixels to image pixels
+    (a similarity: rotation, scale and shift only).
+    """
+
+    image: Image
+    to_image: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceQuality:
+    """How far a face can be trusted to show its expression.
+
+    `size_px` side of the face box in image pixels; `sharpness` variance of the Laplacian on the grey 96 px crop
+    (8-bit units squared); `face_score` the landmark net's belief that this is a face, [0, 1].
+    """
+
+    size_px: float
+    sharpness: float
+    face_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FacePrediction:
+    """One face in one frame.
+
+    `probabilities` sums to 1 over the model's vocabulary, in label order; `expression` is its largest entry and
+    `confidence` that entry's value; `action_units` FACS code -> probability in [0, 1]; `attention` FACS code -> weight,
+    summing to 1; `landmarks` 68x2 float32 image pixels; `face_id` begins with a letter (REP-155).
+    """
+
+    face_id: str
+    box: FaceBox
+    expression: str
+    confidence: float
+    probabilities: Mapping[str, float]
+    action_units: Mapping[int, float]
+    landmarks: Points
+    state: PredictionState = "ok"
+    attention: Mapping[int, float] = field(default_factory=dict)
+    quality: FaceQuality | None = None
+
+    def as_record(self, frame: Frame) -> dict[str, object]:
+        """The JSONL record of the CLI: plain Python values only, numbers rounded to 4 (points: 1) decimals."""
+        return {
+            "source": frame.source,
+            "frame": frame.index,
+            "time_s": round(frame.time_s, 4),
+            "face_id": self.face_id,
+            "box": [round(v, 1) for v in self.box.as_list()],
+            "expression": self.expression,
+            "confidence": round(self.confidence, 4),
+            "probabilities": {name: round(p, 4) for name, p in self.probabilities.items()},
+            "action_units": {str(unit): round(p, 4) for unit, p in self.action_units.items()},
+            "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in self.landmarks],
+            "state": self.state,
+        }

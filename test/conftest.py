@@ -1,0 +1,87 @@
+"""Real images for the tests: one that ships with matplotlib, and faces from the shared data where they are."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+SHARED = Path(os.environ.get("AUE_CRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def _archive(name: str) -> Path:
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip(f"real faces not found: {path} (set AUE_CRL_TEST_DATA to the folder that holds {name})")
+    return path
+
+
+@pytest.fixture(scope="session")
+def photograph_path() -> Path:
+    """A 512x600 colour portrait: Grace Hopper, a US Navy photograph (public domain), from matplotlib."""
+    matplotlib = pytest.importorskip("matplotlib")
+    return Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture(scope="session")
+def photograph(photograph_path: Path) -> np.ndarray:
+    """`photograph_path` as HxWx3 uint8 RGB."""
+    return cv2.cvtColor(cv2.imread(str(photograph_path)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.fixture(scope="session")
+def raf_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small RAF-DB tree of real photographs: 48 of training, 24 of test, with its own label list."""
+    root = tmp_path_factory.mktemp("raf")
+    with tarfile.open(_archive("facial_expressions_raf_layout.tar")) as archive:
+        prefix = "./raf_layout/"
+        labels = archive.extractfile(prefix + "basic/EmoLabel/list_patition_label.txt").read().decode().splitlines()
+        kept = [line for line in labels if line.startswith("train")][:48]
+        kept += [line for line in labels if line.startswith("test")][:24]
+        (root / "basic/EmoLabel").mkdir(parents=True)
+        (root / "basic/Image/original").mkdir(parents=True)
+        (root / "basic/EmoLabel/list_patition_label.txt").write_text("\n".join(kept) + "\n")
+        for line in kept:
+            name = line.split()[0]
+            data = archive.extractfile(f"{prefix}basic/Image/original/{name}").read()
+            (root / "basic/Image/original" / name).write_bytes(data)
+    return root
+
+
+@pytest.fixture(scope="session")
+def fer_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small FER+ tree of real 48x48 faces: 64 of training, 32 of validation."""
+    root = tmp_path_factory.mktemp("ferplus")
+    wanted = {"FER2013Train": 64, "FER2013Valid": 32}
+    with tarfile.open(_archive("ferplus_train_valid.tar.gz")) as archive:
+        for member in archive:
+            parts = Path(member.name).parts
+            folder = next((f for f in wanted if f in parts), None)
+            if folder is None or not member.isfile():
+                continue
+            target = root / "data" / folder
+            target.mkdir(parents=True, exist_ok=True)
+            if member.name.endswith("label.csv"):
+                (target / "label.csv").write_bytes(archive.extractfile(member).read())
+            elif wanted[folder]:
+                (target / Path(member.name).name).write_bytes(archive.extractfile(member).read())
+                wanted[folder] -= 1
+    for folder in wanted:
+        present = {p.name for p in (root / "data" / folder).glob("*.png")}
+        lines = (root / "data" / folder / "label.csv").read_text().splitlines()
+        (root / "data" / folder / "label.csv").write_text(
+            "\n".join(line for line in lines if line.split(",")[0] in present) + "\n"
+        )
+    return root
+
+
+@pytest.fixture(scope="session")
+def raf_images(raf_root: Path) -> list[np.ndarray]:
+    """A few of the photographs, HxWx3 uint8 RGB."""
+    paths = itertools.islice(sorted((raf_root / "basic/Image/original").iterdir()), 12)
+    return [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths]

@@ -1,0 +1,1 @@
+"""How good is it: metrics, the published results beside ours, and the report of both."""

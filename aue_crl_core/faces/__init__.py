@@ -1,0 +1,1 @@
+"""Finding faces, following them, their points, and the crops that the network sees."""

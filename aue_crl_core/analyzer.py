@@ -1,0 +1,244 @@
+"""FaceAnalyzer: from images to expressions and action units; the one path that CLI, nodes and evaluation share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core import facs
+from aue_crl_core.config import require
+from aue_crl_core.engines import Engine, EngineName, make_engine
+from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
+from aue_crl_core.faces.detector import DetectorName, FaceDetector, make_detector
+from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
+from aue_crl_core.faces.tracker import FaceTracker
+from aue_crl_core.media.images import as_rgb
+from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
+
+_SHARPNESS_SIZE = 96
+
+
+@dataclass(frozen=True)
+class AnalyzerConfig:
+    """What counts as a face, and when its expression can be trusted.
+
+    `max_faces` per frame, the largest are kept; `detect_every` n-th frame of a camera runs the detector, the frames
+    between follow the points; `lost_after_s` a track without a face ends; `min_face_score` below it a candidate is
+    rejected; a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below `sure_face_score`,
+    `min_face_px` or `min_sharpness`, and `uncertain` where no expression reaches `uncertain_below`.
+    """
+
+    max_faces: int = 8
+    detect_every: int = 5
+    lost_after_s: float = 1.0
+    min_face_score: float = 0.5
+    sure_face_score: float = 0.7
+    min_face_px: float = 20.0
+    min_sharpness: float = 8.0
+    uncertain_below: float = 0.4
+
+    def __post_init__(self) -> None:
+        require(self.max_faces >= 1, "max_faces", "be at least 1", self.max_faces)
+        require(self.detect_every >= 1, "detect_every", "be at least 1 frame", self.detect_every)
+        require(self.lost_after_s >= 0, "lost_after_s", "be at least 0 seconds", self.lost_after_s)
+        for name in ("min_face_score", "sure_face_score", "uncertain_below"):
+            require(0 <= getattr(self, name) <= 1, name, "be in [0, 1]", getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class FaceOutput:
+    """All that the networks said of one face; rows of `EngineOutput` with where the face is."""
+
+    face: LocatedFace
+    probabilities: NDArray[np.float32]
+    expression_probabilities: NDArray[np.float32]
+    action_units: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    quality: FaceQuality
+
+
+@dataclass
+class _Work:
+    """A frame on its way: candidates first, then faces with their ids."""
+
+    frame: Frame
+    tracker: FaceTracker | None
+    seeds: list[Seed] = field(default_factory=list)
+    faces: list[LocatedFace] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+
+
+class FaceAnalyzer:
+    """Finds the faces in images and says what they express.
+
+    Calling it with one HxWx3 uint8 RGB image looks at that image alone. `process` takes frames of any number of
+    cameras at once, runs the networks in one batch over all faces, and follows faces from frame to frame.
+    """
+
+    def __init__(self, engine: Engine, detector: FaceDetector, config: AnalyzerConfig | None = None) -> None:
+        self.engine = engine
+        self.detector = detector
+        self.config = config or AnalyzerConfig()
+        self.expressions = engine.config.expressions
+        self._preprocessing = engine.config.preprocessing
+        self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
+        self._trackers: dict[str, FaceTracker] = {}
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path = "edge",
+        engine: EngineName = "onnx",
+        device: str = "cpu",
+        *,
+        detector: DetectorName = "auto",
+        threads: int | None = None,
+        config: AnalyzerConfig | None = None,
+    ) -> FaceAnalyzer:
+        """An analyzer of shipped weights (by name), a file, or a training run's directory.
+
+        Raises:
+            CheckpointError: weights that are missing or damaged.
+            ConfigError: an engine, device or detector that is not there.
+        """
+        return cls(make_engine(weights, engine, device, threads), make_detector(detector), config)
+
+    def __call__(self, image: Image) -> list[FacePrediction]:
+        """The faces of one image, largest first, without memory of earlier images.
+
+        `image` HxWx3 uint8 RGB (also grey, alpha, 16-bit or float in [0, 1]: see `as_rgb`).
+
+        Raises:
+            ImageError: an array that is no image.
+        """
+        return self.process([Frame(as_rgb(image))])[0]
+
+    def process(self, frames: Sequence[Frame]) -> list[list[FacePrediction]]:
+        """The faces of every frame, largest first; frames of one camera must come in order, one a call.
+
+        A frame with an empty `camera` stands alone; others are tracked per camera, on `time_s`.
+        """
+        works = [_Work(frame, self._tracker(frame.camera)) for frame in frames]
+        for work in works:
+            work.seeds = self._seeds(work)
+        self._locate(works)
+        for work in works:
+            if work.tracker is None:
+                work.ids = [f"f{i}" for i in range(1, len(work.faces) + 1)]
+            else:
+                work.ids = work.tracker.update(work.faces, work.frame.time_s)
+        outputs = iter(self.outputs([(w.frame.image, face) for w in works for face in w.faces]))
+        return [[self._prediction(face_id, next(outputs)) for face_id in work.ids] for work in works]
+
+    def in_boxes(self, images: Sequence[Image], boxes: Sequence[FaceBox]) -> list[FaceOutput]:
+        """One face per image, in a box that is known to hold one (a dataset's, another detector's): none is rejected."""
+        seeds = [Seed(image, box) for image, box in zip(images, boxes, strict=True)]
+        faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
+        return self.outputs(list(zip(images, faces, strict=True)))
+
+    def find(self, images: Sequence[Image]) -> list[list[LocatedFace]]:
+        """The faces of single images, largest first, without their expressions."""
+        works = [_Work(Frame(image), None) for image in images]
+        for work in works:
+            work.seeds = self._seeds(work)
+        self._locate(works)
+        return [work.faces for work in works]
+
+    def outputs(self, faces: Sequence[tuple[Image, LocatedFace]]) -> list[FaceOutput]:
+        """What the network says of located faces, in one batch."""
+        if not faces:
+            return []
+        size = self._preprocessing.input_size
+        maps = [map_from_points(face.points, self._preprocessing) for _, face in faces]
+        crops = [crop_face(image, m, size) for (image, _), m in zip(faces, maps, strict=True)]
+        points = np.stack([apply(inverse(m), f.points) for m, (_, f) in zip(maps, faces, strict=True)])
+        out = self.engine.predict(np.stack([c.image for c in crops]), points.astype(np.float32))
+        return [
+            FaceOutput(
+                face,
+                out.probabilities[i],
+                out.expression_probabilities[i],
+                out.action_units[i],
+                out.attention[i],
+                _quality(face, crops[i].image),
+            )
+            for i, (_, face) in enumerate(faces)
+        ]
+
+    def forget(self, camera: str | None = None) -> None:
+        """End all tracks of one camera, or of all."""
+        if camera is None:
+            self._trackers.clear()
+        else:
+            self._trackers.pop(camera, None)
+
+    def _tracker(self, camera: str) -> FaceTracker | None:
+        if not camera:
+            return None
+        if camera not in self._trackers:
+            self._trackers[camera] = FaceTracker(self.config.detect_every, self.config.lost_after_s)
+        return self._trackers[camera]
+
+    def _seeds(self, work: _Work) -> list[Seed]:
+        image = work.frame.image
+        seeds: list[Seed] = []
+        if work.tracker is not None:
+            due = work.tracker.detection_due(work.frame.time_s)
+            seeds = [Seed(image, points) for _, points in work.tracker.seeds()]
+            if not due:
+                return seeds
+        return seeds + [Seed(image, box) for box in self.detector(image)]
+
+    def _locate(self, works: list[_Work]) -> None:
+        """Fill in `faces`: all candidates of all frames in one batch, boxes looked at twice."""
+        found: dict[int, list[LocatedFace]] = defaultdict(list)
+        for rough in (True, False):
+            owners = [(w, s) for w in works for s in w.seeds if isinstance(s.around, FaceBox) == rough]
+            passes = 2 if rough else 1
+            faces = locate(self.engine, self._landmark_preprocessing, [s for _, s in owners], passes)
+            for (work, _), face in zip(owners, faces, strict=True):
+                found[id(work)].append(face)
+        for work in works:
+            real = [face for face in found[id(work)] if face.score >= self.config.min_face_score]
+            kept = without_doubles(real)
+            work.faces = sorted(kept, key=lambda f: -f.box.w * f.box.h)[: self.config.max_faces]
+
+    def _prediction(self, face_id: str, output: FaceOutput) -> FacePrediction:
+        probabilities = dict(zip(self.expressions, output.probabilities.tolist(), strict=True))
+        expression = max(probabilities, key=lambda name: probabilities[name])
+        return FacePrediction(
+            face_id=face_id,
+            box=output.face.box,
+            expression=expression,
+            confidence=probabilities[expression],
+            probabilities=probabilities,
+            action_units=dict(zip(facs.ACTION_UNITS, output.action_units.tolist(), strict=True)),
+            landmarks=output.face.points,
+            state=self._state(probabilities[expression], output.quality),
+            attention=dict(zip(facs.ACTION_UNITS, output.attention.tolist(), strict=True)),
+            quality=output.quality,
+        )
+
+    def _state(self, confidence: float, quality: FaceQuality) -> PredictionState:
+        c = self.config
+        if (
+            quality.face_score < c.sure_face_score
+            or quality.size_px < c.min_face_px
+            or quality.sharpness < c.min_sharpness
+        ):
+            return "low_quality"
+        return "ok" if confidence >= c.uncertain_below else "uncertain"
+
+
+def _quality(face: LocatedFace, crop: Image) -> FaceQuality:
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    if grey.shape[0] != _SHARPNESS_SIZE:
+        grey = cv2.resize(grey, (_SHARPNESS_SIZE, _SHARPNESS_SIZE), interpolation=cv2.INTER_AREA)
+    sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return FaceQuality(max(face.box.w, face.box.h), sharpness, face.score)

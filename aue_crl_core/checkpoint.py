@@ -1,0 +1,131 @@
+"""All weight files: safetensors that carry their model configuration, vocabulary, pre-processing, data and metrics.
+
+A checkpoint holds the network's tensors under their own names and the learned prior as `prior.table`. Its metadata key
+`aue_crl` is the JSON of `CheckpointInfo`. Nothing in it is executed on loading.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aue_crl_core import facs
+from aue_crl_core.config import ModelConfig, from_dict
+from aue_crl_core.errors import CheckpointError, ConfigError
+from aue_crl_core.networks.aue_crl import AueCrl, build_network
+
+FORMAT_VERSION = 1
+METADATA_KEY = "aue_crl"
+PRIOR_KEY = "prior.table"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says about itself.
+
+    `stage` the last finished training stage; `classes` and `action_units` the order of the outputs; `data` one row per
+    index (layout, hash, images); `metrics` of the validation split; `prior` C x 17, the learned table, if it was trained.
+    """
+
+    config: ModelConfig = field(metadata={"nested": ModelConfig})
+    stage: str = ""
+    classes: tuple[str, ...] = ()
+    action_units: tuple[int, ...] = facs.ACTION_UNITS
+    data: tuple[dict[str, Any], ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+    license: str = "Apache-2.0"
+    version: int = FORMAT_VERSION
+    prior: tuple[tuple[float, ...], ...] | None = None
+
+    def to_json(self) -> str:
+        """The metadata text."""
+        values = dataclasses.asdict(self)
+        values.pop("prior")
+        return json.dumps(values)
+
+
+def save_network(
+    path: Path, network: AueCrl, info: CheckpointInfo, prior: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a checkpoint atomically; `dtype` float16 halves the file (the values are rounded)."""
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        tensors[name] = tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+    if prior is not None:
+        tensors[PRIOR_KEY] = prior.detach().cpu().float().contiguous()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    save_file(tensors, part, {METADATA_KEY: dataclasses.replace(info, classes=network.config.expressions).to_json()})
+    part.replace(path)
+
+
+def read_info(path: str | Path) -> CheckpointInfo:
+    """The metadata of a checkpoint.
+
+    Raises:
+        CheckpointError: no such file, not safetensors, of another format, or of a vocabulary this version does not know.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}; train one with: aue-crl train")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} must be a safetensors file, got: {error}") from error
+    if text is None:
+        raise CheckpointError(f"{path} has no '{METADATA_KEY}' metadata: it was not written by this project")
+    values = json.loads(text)
+    if values.get("version") != FORMAT_VERSION:
+        raise CheckpointError(f"{path} must be of format {FORMAT_VERSION}, got {values.get('version')!r}")
+    try:
+        info = from_dict(CheckpointInfo, values, str(path))
+    except ConfigError as error:
+        raise CheckpointError(f"{path} holds a configuration that this version cannot use: {error}") from error
+    if info.classes != info.config.expressions or info.action_units != facs.ACTION_UNITS:
+        raise CheckpointError(
+            f"{path} must have the classes {list(info.config.expressions)} and action units {list(facs.ACTION_UNITS)}, "
+            f"got {list(info.classes)} and {list(info.action_units)}"
+        )
+    return info
+
+
+def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, CheckpointInfo]:
+    """Read a checkpoint: the network in evaluation mode on `device`, float32, and what it says about itself.
+
+    Raises:
+        CheckpointError: as `read_info`, or tensors that do not fit the configuration.
+    """
+    info = read_info(path)
+    tensors = load_file(path)
+    prior = tensors.pop(PRIOR_KEY, None)
+    network = build_network(info.config)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its own configuration: {error}") from error
+    if prior is not None:
+        info = dataclasses.replace(info, prior=tuple(map(tuple, prior.tolist())))
+    return network.float().eval().to(device), info
+
+
+def load_landmark_net(network: AueCrl, path: Path) -> None:
+    """Copy the trained landmark net of another checkpoint into `network`.
+
+    Raises:
+        CheckpointError: as `read_info`, or the file has no landmark net.
+    """
+    read_info(path)
+    prefix = "landmark_net."
+    tensors = {name[len(prefix) :]: t.float() for name, t in load_file(path).items() if name.startswith(prefix)}
+    if not tensors:
+        raise CheckpointError(f"{path} has no landmark net; train one with: aue-crl train --stage landmark")
+    network.landmark_net.load_state_dict(tensors)

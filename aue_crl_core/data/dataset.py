@@ -1,0 +1,126 @@
+"""Faces of an index as torch samples: the same crop as at run time, with labels and points."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from aue_crl_core.config import Preprocessing
+from aue_crl_core.data.index import DatasetIndex, Record
+from aue_crl_core.data.transforms import Augmentation, degrade, jittered, mirrored
+from aue_crl_core.errors import DatasetError
+from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_box, map_from_points
+from aue_crl_core.media.images import load_image
+from aue_crl_core.types import FaceBox, Image
+
+BOX_CROP_SCALE = 1.15
+"""Side of the crop in sides of the box, for a face without points (the paper's 15 %)."""
+
+
+class Sample(NamedTuple):
+    """One face, or a batch of them with a leading dimension B.
+
+    `image` uint8 3xSxS RGB; `target` float32 C, class weights that sum to 1; `points` float32 68x2 in crop pixels
+    (zeros where unknown); `has_points` bool.
+    """
+
+    image: Tensor
+    target: Tensor
+    points: Tensor
+    has_points: Tensor
+
+
+class FaceDataset(Dataset[Sample]):
+    """Labelled, usable faces of one or more indices.
+
+    With `augmentation`, sample i of epoch e is drawn from a generator seeded by (seed, e, i): the same run gives the
+    same pictures whatever the number of loader workers, and `set_epoch` must be called before each epoch.
+    """
+
+    def __init__(
+        self,
+        indices: list[DatasetIndex],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._rows = [(index, r) for index in indices for r in index.records if r.usable and r.label is not None]
+        if not self._rows:
+            raise DatasetError("the index has no usable image with a label; see the reasons that prepare listed")
+        self._preprocessing = preprocessing
+        self._augmentation = augmentation
+        self._seed = seed
+        self._epoch = 0
+        self._size = preprocessing.input_size
+        self.classes = indices[0].classes
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The label of every sample, int64 N."""
+        return np.array([r.label for _, r in self._rows])
+
+    def set_epoch(self, epoch: int, size: int | None = None) -> None:
+        """Choose the augmentation draw, and the side of the crops in pixels (None: that of the pre-processing)."""
+        self._epoch = epoch
+        self._size = size or self._preprocessing.input_size
+
+    def __getitem__(self, position: int) -> Sample:
+        index, record = self._rows[position]
+        image = load_image(index.path(record))
+        size = self._size
+        to_image = crop_map(record, image, dataclasses.replace(self._preprocessing, input_size=size))
+        augmentation = self._augmentation
+        rng = np.random.default_rng((self._seed, self._epoch, position))
+        if augmentation:
+            to_image = jittered(to_image, size, augmentation, rng)
+        crop = cut(image, to_image, size)
+        points = np.zeros((68, 2), dtype=np.float32)
+        if record.points is not None:
+            points = apply(inverse(to_image), record.points).astype(np.float32)
+        if augmentation:
+            if rng.random() < augmentation.flip:
+                crop, points = mirrored(crop, points)
+            crop = degrade(crop, augmentation, rng)
+        return Sample(
+            torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
+            torch.tensor(_target(record, len(self.classes)), dtype=torch.float32),
+            torch.from_numpy(np.ascontiguousarray(points)),
+            torch.tensor(record.points is not None),
+        )
+
+
+def crop_map(record: Record, image: Image, preprocessing: Preprocessing) -> Affine:
+    """The crop of a record: around its points, else its box, else the whole image."""
+    if record.points is not None:
+        return map_from_points(record.points, preprocessing)
+    box = record.box or FaceBox(0, 0, image.shape[1], image.shape[0])
+    return map_from_box(box, preprocessing.input_size, BOX_CROP_SCALE)
+
+
+def _target(record: Record, classes: int) -> list[float]:
+    if record.votes is not None:
+        return list(record.votes)
+    return [float(i == record.label) for i in range(classes)]
+
+
+def hold_out(index: DatasetIndex, share: float, seed: int = 0) -> DatasetIndex:
+    """Move `share` of the records of `train` to `valid`, chosen by a hash of subject or image name.
+
+    For a dataset without a validation split: its test split is never used to choose anything.
+    """
+
+    def moved(record: Record) -> bool:
+        key = f"{seed}|{record.subject or record.image}".encode()
+        return record.split == "train" and zlib.crc32(key) / 2**32 < share
+
+    records = tuple(dataclasses.replace(r, split="valid") if moved(r) else r for r in index.records)
+    return dataclasses.replace(index, records=records)

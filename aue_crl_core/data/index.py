@@ -1,0 +1,192 @@
+"""The index: one Parquet file that says, for every image of a dataset, what is on it and whether it can be used.
+
+Schema (one row an image; missing values are null):
+
+| column | type | meaning |
+|---|---|---|
+| image | string | path relative to the index's `root` |
+| split | string | `train`, `valid`, `test`, or the layout's own name |
+| label | int8 | position in the vocabulary |
+| votes | list<float32> | one weight per class, summing to 1: crowd votes, or null for a single label |
+| box | list<float32>[4] | x, y, w, h of the face in image pixels |
+| box_source | string | `layout` (came with the dataset) or `found` |
+| points | list<float32>[136] | 68 face points x0, y0, x1, y1, ... in image pixels, iBUG order |
+| points_source | string | `layout`, `mediapipe` or `landmark_net` |
+| subject | string | the person, where the dataset tells |
+| usable | bool | false: training leaves it out; evaluation counts it as an error where it has a label |
+| reason | string | why it is not usable, or has no points |
+
+File metadata key `aue_crl`: JSON with `schema` (1), `layout`, `vocabulary`, `root` and `data_hash`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aue_crl_core import facs
+from aue_crl_core.errors import DatasetError, MissingDependencyError
+from aue_crl_core.types import FaceBox, Points
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA_VERSION = 1
+_KEY = b"aue_crl"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the index; see the module for each field's meaning."""
+
+    image: str
+    split: str
+    label: int | None = None
+    votes: tuple[float, ...] | None = None
+    box: FaceBox | None = None
+    box_source: str | None = None
+    points: Points | None = None
+    points_source: str | None = None
+    subject: str | None = None
+    usable: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetIndex:
+    """A dataset as a list of records; `root` is the folder that `Record.image` is relative to."""
+
+    layout: str
+    vocabulary: facs.VocabularyName
+    root: Path
+    records: tuple[Record, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return facs.expressions(self.vocabulary)
+
+    @property
+    def data_hash(self) -> str:
+        """16 hex digits over images' names, splits and labels: what a training run records as its data."""
+        digest = hashlib.sha256()
+        for r in self.records:
+            digest.update(f"{r.image}|{r.split}|{r.label}|{r.votes}|{r.usable}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def splits(self) -> Counter[str]:
+        """Records per split."""
+        return Counter(r.split for r in self.records)
+
+    def select(self, split: str) -> DatasetIndex:
+        """The records of one split.
+
+        Raises:
+            DatasetError: the index has no such split.
+        """
+        chosen = tuple(r for r in self.records if r.split == split)
+        if not chosen:
+            raise DatasetError(f"the index has no split {split!r}; it has {dict(self.splits())}")
+        return dataclasses.replace(self, records=chosen)
+
+    def path(self, record: Record) -> Path:
+        """Where the record's image lies."""
+        return self.root / record.image
+
+    def write(self, path: Path) -> None:
+        """Write the Parquet file (over an older one, atomically).
+
+        Raises:
+            MissingDependencyError: pyarrow is not installed.
+        """
+        pa, pq = _pyarrow()
+        rows = [_row(record) for record in self.records]
+        about = {
+            "schema": SCHEMA_VERSION,
+            "layout": self.layout,
+            "vocabulary": self.vocabulary,
+            "root": str(self.root),
+            "data_hash": self.data_hash,
+        }
+        schema = _schema(pa).with_metadata({_KEY: json.dumps(about).encode()})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), part, compression="zstd")
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path, root: Path | None = None) -> DatasetIndex:
+        """Read an index; `root` replaces the recorded image folder (a dataset that was moved).
+
+        Raises:
+            DatasetError: no such file, not Parquet, or not an index of this project.
+        """
+        pa, pq = _pyarrow()
+        if not path.is_file():
+            raise DatasetError(f"no index at {path}; make one with: aue-crl prepare LAYOUT ROOT --output {path}")
+        try:
+            table = pq.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise DatasetError(f"{path} is not a Parquet file: {error}") from error
+        about = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
+        if about.get("schema") != SCHEMA_VERSION:
+            raise DatasetError(
+                f"{path} must be an index of schema {SCHEMA_VERSION}, got {about.get('schema')!r}; "
+                "make it again with: aue-crl prepare"
+            )
+        records = tuple(_record(row, path, len(facs.expressions(about["vocabulary"]))) for row in table.to_pylist())
+        return cls(about["layout"], about["vocabulary"], root or Path(about["root"]), records)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "tables", "reading and writing an index") from error
+    return pyarrow, pyarrow.parquet
+
+
+def _schema(pa: Any) -> pa.Schema:
+    floats = pa.list_(pa.float32())
+    return pa.schema(
+        [
+            ("image", pa.string()),
+            ("split", pa.string()),
+            ("label", pa.int8()),
+            ("votes", floats),
+            ("box", floats),
+            ("box_source", pa.string()),
+            ("points", floats),
+            ("points_source", pa.string()),
+            ("subject", pa.string()),
+            ("usable", pa.bool_()),
+            ("reason", pa.string()),
+        ]
+    )
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    row["box"] = None if record.box is None else record.box.as_list()
+    row["points"] = None if record.points is None else record.points.ravel().tolist()
+    return row
+
+
+def _record(row: dict[str, Any], path: Path, classes: int) -> Record:
+    label, votes, box, points = row["label"], row["votes"], row["box"], row["points"]
+    if label is not None and not 0 <= label < classes:
+        raise DatasetError(f"{path}: label of {row['image']} must be in [0, {classes - 1}], got {label}")
+    if votes is not None and len(votes) != classes:
+        raise DatasetError(f"{path}: votes of {row['image']} must have {classes} values, got {len(votes)}")
+    row["votes"] = None if votes is None else tuple(votes)
+    row["box"] = None if box is None else FaceBox(*box)
+    row["points"] = None if points is None else np.asarray(points, dtype=np.float32).reshape(facs.NUM_POINTS, 2)
+    return Record(**row)

@@ -1,0 +1,199 @@
+"""From a dataset on disk to an index: read the layout, find boxes and points, list what cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from aue_crl_core.data.finders import FaceFinder, FoundFace
+from aue_crl_core.data.index import DatasetIndex, Record
+from aue_crl_core.data.layouts import find_layout
+from aue_crl_core.errors import DatasetError, ImageError
+from aue_crl_core.media.images import load_image
+from aue_crl_core.types import FaceBox
+
+FinderFactory = Callable[[], FaceFinder]
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` did: the index, how many results came from the cache, and the images with a problem."""
+
+    index: DatasetIndex
+    from_cache: int
+    problems: tuple[tuple[str, str], ...]
+
+    @property
+    def unusable(self) -> int:
+        """Images that training leaves out."""
+        return sum(not r.usable for r in self.index.records)
+
+
+def prepare(
+    layout: str,
+    root: Path,
+    output: Path,
+    finder: FinderFactory | None,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PrepareReport:
+    """Write the index of the dataset at `root` to `output`.
+
+    `finder` makes the face finder (once in every worker process); `None` keeps only what the layout brings.
+    Every result is appended to `OUTPUT.faces.jsonl` at once; a second call takes from there what has not changed.
+
+    Raises:
+        DatasetError: `root` does not hold the layout, or no image of it is usable.
+    """
+    chosen = find_layout(layout)
+    if not root.is_dir():
+        raise DatasetError(f"ROOT must be the dataset's folder, got {root} (no such folder)")
+    root = root.resolve()
+    records = list(chosen.read(root))
+    wanted = [r for r in records if r.usable and r.points is None]
+    cache = _FaceCache(output.with_name(output.name + ".faces.jsonl"))
+    with cache:
+        hits = {r.image for r in wanted if cache.has(root, r)}
+        missing = [r for r in wanted if r.image not in hits]
+        progress(len(hits), len(wanted))
+        for done, (record, result) in enumerate(_find_all(missing, root, finder, workers), start=len(hits) + 1):
+            cache.add(root, record, result)
+            progress(done, len(wanted))
+        name = "" if finder is None else getattr(finder, "name", "found")
+        merged = tuple(_merged(r, cache.get(r), name) if r.usable and r.points is None else r for r in records)
+    index = DatasetIndex(layout, chosen.vocabulary, root, merged)
+    if not any(r.usable for r in merged):
+        raise DatasetError(
+            f"no image under {root} can be used; the first reason: {merged[0].reason if merged else '-'}"
+        )
+    index.write(output)
+    problems = tuple((r.image, r.reason) for r in merged if r.reason)
+    return PrepareReport(index, len(hits), problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What was found in one image; `reason` where something was not."""
+
+    face: FoundFace | None
+    reason: str | None
+    readable: bool = True
+
+
+_finder: FaceFinder | None = None
+
+
+def _start_worker(factory: FinderFactory | None) -> None:
+    global _finder
+    _finder = factory() if factory else None
+
+
+def _find(record: Record, root: Path) -> tuple[Record, _Result]:
+    try:
+        image = load_image(root / record.image)
+    except ImageError as error:
+        return record, _Result(None, str(error), readable=False)
+    if _finder is None:
+        return record, _Result(None, None)
+    face = _finder(image, record.box)
+    return record, _Result(face, None if face else NO_FACE)
+
+
+def _find_all(
+    records: Iterable[Record], root: Path, factory: FinderFactory | None, workers: int
+) -> Iterator[tuple[Record, _Result]]:
+    find = partial(_find, root=root)
+    if workers <= 1:
+        _start_worker(factory)
+        yield from map(find, records)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (factory,)) as pool:
+        yield from pool.map(find, records, chunksize=16)
+
+
+def _merged(record: Record, result: _Result, finder: str) -> Record:
+    if not result.readable:
+        return dataclasses.replace(record, usable=False, reason=result.reason)
+    if result.face is None:
+        usable = record.box is not None or finder == ""
+        return dataclasses.replace(record, usable=usable, reason=result.reason)
+    return dataclasses.replace(
+        record,
+        box=record.box or result.face.box,
+        box_source=record.box_source or "found",
+        points=result.face.points,
+        points_source=finder,
+    )
+
+
+class _FaceCache:
+    """Append-only JSON lines: image, its size and modification time, and what was found."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[str, tuple[tuple[int, int], _Result]] = {}
+
+    def __enter__(self) -> _FaceCache:
+        if self._path.is_file():
+            for line in self._path.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:  # the last line of a killed run
+                    continue
+                self._rows[row["image"]] = (tuple(row["stamp"]), _result(row))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def has(self, root: Path, record: Record) -> bool:
+        """Whether the image was done before and is still the same file."""
+        row = self._rows.get(record.image)
+        return row is not None and row[0] == _stamp(root / record.image)
+
+    def get(self, record: Record) -> _Result:
+        return self._rows[record.image][1]
+
+    def add(self, root: Path, record: Record, result: _Result) -> None:
+        stamp = _stamp(root / record.image)
+        self._rows[record.image] = (stamp, result)
+        face = result.face
+        row = {
+            "image": record.image,
+            "stamp": stamp,
+            "readable": result.readable,
+            "reason": result.reason,
+            "box": None if face is None else [round(v, 2) for v in face.box.as_list()],
+            "points": None if face is None else [round(float(v), 2) for v in face.points.ravel()],
+        }
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def _result(row: dict) -> _Result:
+    if row["points"] is None:
+        return _Result(None, row["reason"], row["readable"])
+    points = np.asarray(row["points"], dtype=np.float32).reshape(-1, 2)
+    return _Result(FoundFace(FaceBox(*row["box"]), points), None)

@@ -1,0 +1,85 @@
+"""onnxruntime: the default engine; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aue_crl_core.config import ModelConfig, from_dict
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats
+from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError
+
+METADATA_KEY = "aue_crl"
+LANDMARKS_SUFFIX = ".landmarks.onnx"
+
+
+def landmarks_path(path: Path) -> Path:
+    """Where the landmark net of an exported model lies: MODEL.landmarks.onnx beside MODEL.onnx."""
+    return path.with_name(path.stem + LANDMARKS_SUFFIX)
+
+
+class OnnxEngine:
+    """Two onnxruntime sessions over the files that `aue-crl export` writes.
+
+    `threads`: processor threads for one call (None: onnxruntime's own choice, all physical cores).
+
+    Raises:
+        CheckpointError: a file is missing, damaged or not one of this project's.
+        ConfigError: the device is not available to this onnxruntime.
+        MissingDependencyError: onnxruntime is not installed.
+    """
+
+    name = "onnx"
+
+    def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
+        self.device = device
+        self._expression = _session(path, device, threads)
+        self._landmarks = _session(landmarks_path(path), device, threads)
+        self.config = _config(self._expression, path)
+        self.landmark_size = self._landmarks.get_inputs()[0].shape[1]
+
+    def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
+        """See `Engine`."""
+        points, scores = self._landmarks.run(None, {"images": crops})
+        return points, scores
+
+    def predict(self, crops: Crops, points: Floats) -> EngineOutput:
+        """See `Engine`."""
+        return EngineOutput(*self._expression.run(None, {"images": crops, "points": points}))
+
+
+def _session(path: Path, device: str, threads: int | None) -> Any:
+    try:
+        import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", "", "the onnx engine") from error
+    if not path.is_file():
+        raise CheckpointError(
+            f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {path}"
+        )
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.partition(":")[0])
+    available = onnxruntime.get_available_providers()
+    if provider not in available:
+        raise ConfigError(
+            f"device must be one that this onnxruntime supports, got {device!r} (it has {', '.join(available)}); "
+            "use --device cpu, install onnxruntime-gpu, or use --engine torch"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    number = device.partition(":")[2]
+    providers = [(provider, {"device_id": number} if number else {})]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise CheckpointError(f"{path} must be an ONNX model, got: {error}") from error
+
+
+def _config(session: Any, path: Path) -> ModelConfig:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise CheckpointError(f"{path} has no '{METADATA_KEY}' metadata; export it with: aue-crl export")
+    return from_dict(ModelConfig, json.loads(text)["config"], str(path))

@@ -1,0 +1,48 @@
+"""torch: for CUDA, and to check the other engines against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from aue_crl_core.checkpoint import load_network
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats
+from aue_crl_core.errors import ConfigError
+from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
+
+
+class TorchEngine:
+    """A checkpoint in float32 on any torch device.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another vocabulary.
+        ConfigError: the device is not available.
+    """
+
+    name = "torch"
+
+    def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ConfigError(f"device must be available to torch, got {device!r} (torch sees no CUDA device); use cpu")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.device = device
+        network, info = load_network(path, device)
+        network = network.to(memory_format=torch.channels_last)
+        self.config = info.config
+        self.landmark_size = network.landmark_net.input_size
+        self._expression = DeployedExpressionNet(network).eval().to(device)
+        self._landmarks = DeployedLandmarkNet(network).eval().to(device)
+
+    @torch.inference_mode()
+    def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
+        """See `Engine`."""
+        points, scores = self._landmarks(torch.from_numpy(crops).to(self.device))
+        return points.cpu().numpy(), scores.cpu().numpy()
+
+    @torch.inference_mode()
+    def predict(self, crops: Crops, points: Floats) -> EngineOutput:
+        """See `Engine`."""
+        outputs = self._expression(*(torch.from_numpy(a).to(self.device) for a in (crops, points)))
+        return EngineOutput(*(o.cpu().numpy() for o in outputs))

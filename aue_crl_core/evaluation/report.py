@@ -1,0 +1,274 @@
+"""The report of an evaluation: tables for terminal and Markdown, `metrics.json` and the plots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aue_crl_core.errors import ConfigError
+from aue_crl_core.evaluation import published
+from aue_crl_core.evaluation.metrics import ExpressionMetrics
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PRIMARY_HEAD: Final = "fused"
+BASELINE_HEAD: Final = "expression"
+HEAD_TITLES: Final = {"expression": "expression stage alone", "fused": "fused"}
+
+_ABSENT: Final = "-"
+_NARROW_FROM: Final = 8
+"""Columns from which a table is set tight, so that seven classes fit a terminal of 80."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Cells as text: the first column names the row, a None row is a rule, `strong` rows are ours."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...] | None, ...]
+    strong: frozenset[int] = frozenset()
+
+
+def primary_head(metrics_by_head: Mapping[str, ExpressionMetrics]) -> str:
+    """The head that the report leads with: `fused`, or the only one of a network that is not fused yet.
+
+    Raises:
+        ConfigError: no head, several without `fused`, or heads scored on different images or classes.
+    """
+    heads = list(metrics_by_head)
+    if PRIMARY_HEAD not in heads and len(heads) != 1:
+        raise ConfigError(f"metrics_by_head must hold {PRIMARY_HEAD!r} or exactly one head, got {heads}")
+    primary = PRIMARY_HEAD if PRIMARY_HEAD in heads else heads[0]
+    for head, metrics in metrics_by_head.items():
+        lead = metrics_by_head[primary]
+        if (metrics.classes, metrics.support) != (lead.classes, lead.support):
+            raise ConfigError(
+                f"all heads must be scored on the same images and classes, got {metrics.classes} with "
+                f"{metrics.support} images for {head!r} and {lead.classes} with {lead.support} for {primary!r}"
+            )
+    return primary
+
+
+def comparison_note(metrics: ExpressionMetrics, protocol: str | None) -> str:
+    """One line: which published protocol the result stands beside, or why it stands beside none."""
+    found = published.find(protocol) if protocol else None
+    if found is None:
+        return f"No published results here for {protocol!r}." if protocol else "No protocol named, none compared."
+    why = found.difference(metrics.classes, metrics.n)
+    if why is None:
+        return f"Protocol: {found.title}. Published rows: {_sources(found)}."
+    return f"Not comparable with the published protocol ({found.title}): {why}; published rows are not shown."
+
+
+def terminal_table(
+    metrics_by_head: Mapping[str, ExpressionMetrics], title: str, protocol: str | None = None
+) -> RenderableType:
+    """What `aue-crl evaluate` prints: every head side by side, then the published rows where they are comparable.
+
+    Args:
+        metrics_by_head: `fused` and `expression` (the ablation: stage one alone), or one head.
+        title: the heading: which weights on which data.
+        protocol: the dataset layout's name; its published rows follow when classes and image count are theirs.
+
+    Raises:
+        ConfigError: as `primary_head`.
+    """
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    lead = metrics_by_head[primary_head(metrics_by_head)]
+    parts: list[RenderableType] = []
+    for table in _tables(metrics_by_head, title, protocol):
+        rendered = Table(
+            title=Text(table.title, style="bold"),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1) if len(table.header) < _NARROW_FROM else 0,
+            collapse_padding=True,
+        )
+        for i, name in enumerate(table.header):
+            rendered.add_column(Text(name), justify="right" if i else "left", no_wrap=i == 0)
+        for i, row in enumerate(table.rows):
+            if row is None:
+                rendered.add_section()
+            else:
+                rendered.add_row(*map(Text, row), style="bold" if i in table.strong else "")
+        parts.append(rendered)
+    parts.append(Text(comparison_note(lead, protocol), style="dim"))
+    return Group(*parts)
+
+
+def write_report(
+    directory: Path,
+    metrics_by_head: Mapping[str, ExpressionMetrics],
+    title: str,
+    protocol: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `metrics.json`, `confusion.png`, `recall.png`, `calibration.png` and `report.md` into `directory`.
+
+    `metrics.json` has the primary head's values (`ExpressionMetrics.to_dict`) at the top level, each head's under
+    `heads`, and `head`, `title`, `protocol`, `comparison`, `provenance`.
+
+    Args:
+        directory: made if absent; files of an older report are replaced.
+        metrics_by_head: as `terminal_table`.
+        title: as `terminal_table`.
+        protocol: as `terminal_table`.
+        provenance: plain JSON values that say where the result comes from: weights, data hash, versions.
+
+    Returns:
+        The path of `metrics.json`.
+
+    Raises:
+        ConfigError: as `primary_head`.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    from aue_crl_core.evaluation import plots
+
+    primary = primary_head(metrics_by_head)
+    lead = metrics_by_head[primary]
+    provenance = dict(provenance or {})
+    result = {
+        **lead.to_dict(),
+        "head": primary,
+        "title": title,
+        "protocol": protocol,
+        "comparison": comparison_note(lead, protocol),
+        "provenance": provenance,
+        "heads": {head: metrics.to_dict() for head, metrics in metrics_by_head.items()},
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "metrics.json"
+    path.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    figures = {
+        "confusion": plots.plot_confusion(lead, f"{title} ({_head_title(primary)})"),
+        "recall": plots.plot_recall({_head_title(h): metrics_by_head[h] for h in _ordered(metrics_by_head)}, title),
+        "calibration": plots.plot_reliability(lead, f"{title} ({_head_title(primary)})"),
+    }
+    for name, figure in figures.items():
+        figure.savefig(directory / f"{name}.png")
+    (directory / "report.md").write_text(_markdown(metrics_by_head, title, protocol, provenance), encoding="utf-8")
+    return path
+
+
+def _tables(metrics_by_head: Mapping[str, ExpressionMetrics], title: str, protocol: str | None) -> list[_Table]:
+    lead = metrics_by_head[primary_head(metrics_by_head)]
+    tables = [_head_table(metrics_by_head, title)]
+    found = published.find(protocol) if protocol else None
+    if found is not None and found.difference(lead.classes, lead.n) is None:
+        tables.append(_published_table(metrics_by_head, found))
+    return tables
+
+
+def _head_table(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> _Table:
+    heads = _ordered(metrics_by_head)
+    lead = metrics_by_head[primary_head(metrics_by_head)]
+    both = PRIMARY_HEAD in heads and BASELINE_HEAD in heads
+
+    def row(name: str, images: str, values: Mapping[str, float | None]) -> tuple[str, ...]:
+        cells = [name, images, *(_percent(values[head]) for head in heads)]
+        if both:
+            cells.append(_change(values[PRIMARY_HEAD], values[BASELINE_HEAD]))
+        return tuple(cells)
+
+    def summary(name: str, images: str, field: str) -> tuple[str, ...]:
+        return row(name, images, {head: getattr(metrics_by_head[head], field) for head in heads})
+
+    rows: list[tuple[str, ...] | None] = [
+        row(name, str(images), {head: metrics_by_head[head].per_class_recall[name] for head in heads})
+        for name, images in zip(lead.classes, lead.support, strict=True)
+    ]
+    strong = len(rows) + 1
+    rows += [
+        None,
+        summary("mean class accuracy", str(lead.n), "mean_class_accuracy"),
+        summary("accuracy", str(lead.n), "accuracy"),
+        summary("macro F1", str(lead.n), "macro_f1"),
+        summary("calibration error (ECE)", str(lead.n - lead.n_missed), "ece"),
+        None,
+        ("no face found (errors)", str(lead.n_missed), *[""] * (len(heads) + both)),
+    ]
+    header = ("recall, %", "images", *map(_head_title, heads), *(["change"] if both else []))
+    return _Table(title, header, tuple(rows), frozenset({strong}))
+
+
+def _published_table(metrics_by_head: Mapping[str, ExpressionMetrics], protocol: published.Protocol) -> _Table:
+    def cells(method: str, recall: Sequence[float | None], *rates: float | None) -> tuple[str, ...]:
+        return (method, *(_ABSENT if value is None else f"{value:.1f}" for value in (*recall, *rates)))
+
+    theirs = [
+        cells(row.method, row.recall or [None] * len(protocol.classes), row.mean_class_accuracy, row.accuracy)
+        for row in protocol.rows
+    ]
+    ours = []
+    for head in _ordered(metrics_by_head):
+        metrics = metrics_by_head[head]
+        recall = (metrics.per_class_recall[name] for name in protocol.classes)
+        percent = [None if rate is None else 100 * rate for rate in recall]
+        ours.append(cells(f"our {head}", percent, 100 * metrics.mean_class_accuracy, 100 * metrics.accuracy))
+    header = ("recall, %", *protocol.classes, "average", "accuracy")
+    told = [i for i in range(len(header)) if any(row[i] != _ABSENT for row in theirs)]
+    rows = [tuple(row[i] for i in told) for row in (*theirs, *ours)]
+    return _Table(
+        f"Beside published results: {protocol.title}",
+        tuple(header[i] for i in told),
+        (*rows[: len(theirs)], None, *rows[len(theirs) :]),
+        frozenset({len(rows)}),
+    )
+
+
+def _markdown(
+    metrics_by_head: Mapping[str, ExpressionMetrics], title: str, protocol: str | None, provenance: Mapping[str, Any]
+) -> str:
+    lead = metrics_by_head[primary_head(metrics_by_head)]
+    blocks = [f"# {title}"]
+    for i, table in enumerate(_tables(metrics_by_head, title, protocol)):
+        blocks += [f"## {table.title}"] if i else []
+        lines = [_line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
+        for j, row in enumerate(table.rows):
+            if row is not None:
+                lines.append(_line([f"**{cell}**" if cell and j in table.strong else cell for cell in row]))
+        blocks.append("\n".join(lines))
+    blocks.append(comparison_note(lead, protocol))
+    blocks.append(
+        "Images where no face was found count as errors; the calibration error covers the others only. "
+        "A dash stands for a class without images, or for what a source does not tell."
+    )
+    blocks += [f"![{name}]({name}.png)" for name in ("confusion", "recall", "calibration")]
+    if provenance:
+        items = "\n".join(f"- {key}: `{value}`" for key, value in provenance.items())
+        blocks.append(f"## Where this comes from\n\n{items}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _ordered(metrics_by_head: Mapping[str, ExpressionMetrics]) -> list[str]:
+    return sorted(metrics_by_head, key=lambda head: head == primary_head(metrics_by_head))
+
+
+def _head_title(head: str) -> str:
+    return HEAD_TITLES.get(head, head)
+
+
+def _percent(value: float | None) -> str:
+    return _ABSENT if value is None else f"{100 * value:.1f}"
+
+
+def _change(ours: float | None, baseline: float | None) -> str:
+    return _ABSENT if ours is None or baseline is None else f"{100 * (ours - baseline):+.1f}"
+
+
+def _sources(protocol: published.Protocol) -> str:
+    return "; ".join(dict.fromkeys(row.source for row in protocol.rows))

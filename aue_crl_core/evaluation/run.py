@@ -1,0 +1,101 @@
+"""Judge weights on a split of an index, through the same path as on a robot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from aue_crl_core.analyzer import FaceAnalyzer, FaceOutput
+from aue_crl_core.data.index import DatasetIndex, Record
+from aue_crl_core.errors import DatasetError, ImageError
+from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
+from aue_crl_core.faces.landmarks import LocatedFace
+from aue_crl_core.media.images import load_image
+from aue_crl_core.types import FaceBox, Image
+
+BoxSource = Literal["auto", "index", "detect"]
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of both heads over the same images, and the images that could not be read or held no found face."""
+
+    heads: dict[str, ExpressionMetrics]
+    problems: tuple[tuple[str, str], ...]
+
+
+def evaluate(
+    analyzer: FaceAnalyzer,
+    index: DatasetIndex,
+    boxes: BoxSource = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score every labelled image of `index` (select the split first).
+
+    `boxes`: `auto` takes the boxes that came with the dataset and detects the rest; `index` takes those that `prepare`
+    found too; `detect` takes none. Images that cannot be read or show no found face count as errors.
+
+    Raises:
+        DatasetError: no labelled image, or the weights have another vocabulary than the index.
+    """
+    if analyzer.expressions != index.classes:
+        raise DatasetError(
+            f"the weights must know the index's classes {list(index.classes)}, got {list(analyzer.expressions)}"
+        )
+    records = [r for r in index.records if r.label is not None]
+    if not records:
+        raise DatasetError("the index has no labelled image in this split")
+    fused = np.full((len(records), len(index.classes)), np.nan, dtype=np.float32)
+    expression = fused.copy()
+    problems: list[tuple[str, str]] = []
+    for start in range(0, len(records), _BATCH):
+        chunk = records[start : start + _BATCH]
+        images, rows = [], []
+        for offset, record in enumerate(chunk):
+            try:
+                images.append(load_image(index.path(record)))
+                rows.append(start + offset)
+            except ImageError as error:
+                problems.append((record.image, str(error)))
+        for row, output in _outputs(analyzer, images, [records[r] for r in rows], rows, boxes):
+            if output is None:
+                problems.append((records[row].image, "no face found"))
+            else:
+                fused[row], expression[row] = output.probabilities, output.expression_probabilities
+        progress(min(start + _BATCH, len(records)), len(records))
+    labels = np.array([r.label for r in records])
+    heads = {name: compute(labels, p, index.classes) for name, p in (("fused", fused), ("expression", expression))}
+    return Evaluation(heads, tuple(problems))
+
+
+def _outputs(
+    analyzer: FaceAnalyzer, images: Sequence[Image], records: Sequence[Record], rows: Sequence[int], boxes: BoxSource
+) -> Iterator[tuple[int, FaceOutput | None]]:
+    given = [_given_box(record, boxes) for record in records]
+    known = [i for i, box in enumerate(given) if box is not None]
+    outputs = analyzer.in_boxes([images[i] for i in known], [given[i] for i in known])
+    yield from zip((rows[i] for i in known), outputs, strict=True)
+    unknown = [i for i, box in enumerate(given) if box is None]
+    found = analyzer.find([images[i] for i in unknown])
+    chosen = [(i, _labelled(faces, records[i].box)) for i, faces in zip(unknown, found, strict=True) if faces]
+    outputs = analyzer.outputs([(images[i], face) for i, face in chosen])
+    yield from zip((rows[i] for i, _ in chosen), outputs, strict=True)
+    yield from ((rows[i], None) for i, faces in zip(unknown, found, strict=True) if not faces)
+
+
+def _given_box(record: Record, boxes: BoxSource) -> FaceBox | None:
+    if boxes == "index" or (boxes == "auto" and record.box_source == "layout"):
+        return record.box
+    return None
+
+
+def _labelled(faces: Sequence[LocatedFace], box: FaceBox | None) -> LocatedFace:
+    """Of several faces the one that the label speaks of: nearest to the index's box, else the largest."""
+    if box is None:
+        return faces[0]
+    middle = np.array([box.x + box.w / 2, box.y + box.h / 2])
+    return min(faces, key=lambda f: float(np.linalg.norm(f.points.mean(axis=0) - middle)))

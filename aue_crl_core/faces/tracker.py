@@ -1,0 +1,186 @@
+"""Which face is which from frame to frame: bookkeeping on boxes and stamps, no image operations."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aue_crl_core.config import require
+from aue_crl_core.types import FaceBox, Points
+
+_REACH: Final = 1.0
+_MAX_SIZE_RATIO: Final = 2.0
+
+
+class TrackableFace(Protocol):
+    """A face of the current frame, in image pixels."""
+
+    @property
+    def box(self) -> FaceBox:
+        """The face's box."""
+        ...
+
+    @property
+    def points(self) -> Points:
+        """68x2 float32 face points."""
+        ...
+
+
+@dataclass
+class _Track:
+    number: int
+    box: FaceBox
+    points: Points
+    seen_s: float
+    seen_frame: int
+
+
+class FaceTracker:
+    """Gives the faces of one camera ids that last.
+
+    A face takes the id of the live track that it overlaps most (intersection over union of at least `min_iou`,
+    greedily from the largest); of the rest, faces take the nearest track within one box side, of at most twice or half
+    the size, which covers fast motion; the others begin new tracks. A track that is not seen keeps its last box, and
+    ends when it has been unseen for more than `lost_after_s` seconds. Ids are `id_prefix` and a number that is never
+    given twice. The caller removes duplicate boxes of one face before `update`.
+
+    Time is that of the frames' stamps, in seconds. A step back of up to `lost_after_s` (frames out of order) counts as
+    no time at all; a longer one (a bag that starts over) ends every track.
+    """
+
+    def __init__(
+        self, detect_every: int = 5, lost_after_s: float = 1.0, min_iou: float = 0.3, id_prefix: str = "f"
+    ) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: a setting is out of its range, or ids would not begin with an ASCII letter (REP-155).
+        """
+        require(detect_every >= 1, "detect_every", "be at least 1 frame", detect_every)
+        require(0 < lost_after_s < math.inf, "lost_after_s", "be above 0 and finite", lost_after_s)
+        require(0 < min_iou <= 1, "min_iou", "be in (0, 1]", min_iou)
+        require(
+            re.fullmatch("[A-Za-z][A-Za-z0-9]*", id_prefix) is not None,
+            "id_prefix",
+            "begin with a letter and hold letters and digits only",
+            id_prefix,
+        )
+        self._detect_every = detect_every
+        self._lost_after_s = lost_after_s
+        self._min_iou = min_iou
+        self._id_prefix = id_prefix
+        self._tracks: list[_Track] = []
+        self._born = 0
+        self._frames = 0
+        self._stamp_s: float | None = None
+        self._clock_s = 0.0
+        self._ended: tuple[str, ...] = ()
+
+    @property
+    def live_ids(self) -> tuple[str, ...]:
+        """Ids of the tracks that have not ended, oldest first; some may be unseen at the moment."""
+        return tuple(self._id(track) for track in self._tracks)
+
+    @property
+    def ended_ids(self) -> tuple[str, ...]:
+        """Ids that the latest `update` or `reset` ended."""
+        return self._ended
+
+    def seeds(self) -> list[tuple[str, Points]]:
+        """Id and last 68x2 points (image pixels) of every live track, oldest first: where to look for it next."""
+        return [(self._id(track), track.points) for track in self._tracks]
+
+    def detection_due(self, frame_time_s: float) -> bool:
+        """Whether the frame of that stamp should be searched for faces anew. A question only: it changes nothing.
+
+        So it is on every `detect_every`-th frame, when there is no live track, when a track was not seen in the last
+        frame, and when so much time has passed, or time has so jumped back, that a track will have ended by then.
+        """
+        now = self._advanced(frame_time_s)
+        if now is None or self._frames % self._detect_every == 0 or not self._tracks:
+            return True
+        return any(track.seen_frame < self._frames or now - track.seen_s > self._lost_after_s for track in self._tracks)
+
+    def update(self, faces: Sequence[TrackableFace], time_s: float) -> list[str]:
+        """Enter the faces found in the frame of stamp `time_s`; return their ids, in the order of `faces`.
+
+        Call it once a frame, with an empty sequence too: that is how tracks end.
+
+        Raises:
+            ConfigError: `time_s` is not finite.
+        """
+        now = self._advanced(time_s)
+        if now is None:
+            self.reset()
+            now = 0.0
+        else:
+            self._end([track for track in self._tracks if now - track.seen_s > self._lost_after_s])
+        self._clock_s, self._stamp_s = now, time_s
+        self._frames += 1
+
+        matched = self._match(faces)
+        # New numbers go from left to right, so that the order of `faces` decides nothing.
+        for index in sorted(range(len(faces)), key=lambda i: faces[i].box.as_list()):
+            if index not in matched:
+                self._born += 1
+                matched[index] = _Track(self._born, faces[index].box, faces[index].points, now, self._frames)
+                self._tracks.append(matched[index])
+        for index, track in matched.items():
+            track.box, track.points = faces[index].box, faces[index].points
+            track.seen_s, track.seen_frame = now, self._frames
+        return [self._id(matched[index]) for index in range(len(faces))]
+
+    def reset(self) -> None:
+        """End every track and forget the time; numbers go on."""
+        self._end(self._tracks)
+        self._frames, self._stamp_s, self._clock_s = 0, None, 0.0
+
+    def _advanced(self, time_s: float) -> float | None:
+        """The tracker's own clock (never back, in seconds) at the stamp; None where time starts over."""
+        require(math.isfinite(time_s), "time_s", "be finite", time_s)
+        if self._stamp_s is None:
+            return self._clock_s
+        step = time_s - self._stamp_s
+        return None if step < -self._lost_after_s else self._clock_s + max(0.0, step)
+
+    def _id(self, track: _Track) -> str:
+        return f"{self._id_prefix}{track.number}"
+
+    def _end(self, tracks: Sequence[_Track]) -> None:
+        ended = {track.number for track in tracks}
+        self._ended = tuple(self._id(track) for track in self._tracks if track.number in ended)
+        self._tracks = [track for track in self._tracks if track.number not in ended]
+
+    def _match(self, faces: Sequence[TrackableFace]) -> dict[int, _Track]:
+        """Index of a face -> the live track that it continues."""
+        overlaps, nearby = [], []
+        for index, face in enumerate(faces):
+            for track in self._tracks:
+                tie = (track.number, face.box.as_list(), index)
+                overlap = face.box.iou(track.box)
+                if overlap >= self._min_iou:
+                    overlaps.append((-overlap, tie, track))
+                distance = _distance(face.box, track.box)
+                if distance <= _REACH:
+                    nearby.append((distance, tie, track))
+        matched: dict[int, _Track] = {}
+        taken: set[int] = set()
+        for pairs in (overlaps, nearby):
+            for _, (number, _, index), track in sorted(pairs, key=lambda pair: pair[:2]):
+                if index not in matched and number not in taken:
+                    matched[index] = track
+                    taken.add(number)
+        return matched
+
+
+def _distance(a: FaceBox, b: FaceBox) -> float:
+    """Between the centres, in mean box sides; infinite where the sizes differ too much to be one face."""
+    side_a, side_b = math.sqrt(a.w * a.h), math.sqrt(b.w * b.h)
+    small, large = sorted((side_a, side_b))
+    if large > _MAX_SIZE_RATIO * small or large == 0:
+        return math.inf
+    apart = math.hypot(a.x + a.w / 2 - b.x - b.w / 2, a.y + a.h / 2 - b.y - b.h / 2)
+    return apart / ((side_a + side_b) / 2)

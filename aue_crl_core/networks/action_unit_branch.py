@@ -1,0 +1,116 @@
+"""The action unit branch: a fine map, a window around each AU's two places on the face, one probability per AU."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aue_crl_core import facs
+from aue_crl_core.config import ModelConfig, require
+from aue_crl_core.networks.backbone import Pyramid
+from aue_crl_core.networks.layers import GroupedLinear, NeighbourNorm, conv_bn_relu, deconv_bn_relu
+
+NUM_UNITS: Final = len(facs.ACTION_UNITS)
+SIDES: Final = 2
+REGIONS: Final = NUM_UNITS * SIDES
+"""Regions are ordered (AU, side): region 2 * i + s is side s of `facs.ACTION_UNITS[i]`."""
+
+
+class Decoder(nn.Module):
+    """From the pyramid back to its stride-4 map: upsample, concatenate the finer map, convolve; three times.
+
+    Deconvolutions (paper) put out as many channels as the map that they are joined with; nearest-neighbour upsampling
+    (edge) keeps its input's. forward: `Pyramid` -> float32 BxDxHxW at stride 4, D the last of `outputs`.
+    """
+
+    def __init__(self, channels: tuple[int, int, int, int], outputs: tuple[int, int, int], upsampling: str) -> None:
+        super().__init__()
+        coarse, fine = (channels[3], *outputs[:2]), (channels[2], channels[1], channels[0])
+        learned = upsampling == "deconvolution"
+        self.upsample = nn.ModuleList(
+            deconv_bn_relu(deep, shallow) if learned else nn.Upsample(scale_factor=2, mode="nearest")
+            for deep, shallow in zip(coarse, fine, strict=True)
+        )
+        self.merge = nn.ModuleList(
+            conv_bn_relu(shallow + (shallow if learned else deep), width)
+            for deep, shallow, width in zip(coarse, fine, outputs, strict=True)
+        )
+        self.norm = NeighbourNorm()
+
+    def forward(self, pyramid: Pyramid) -> Tensor:
+        """See the class."""
+        coarse = pyramid[3]
+        for fine, upsample, merge in zip(pyramid[2::-1], self.upsample, self.merge, strict=True):
+            coarse = merge(torch.cat([fine, upsample(coarse)], dim=1))
+        return self.norm(coarse)
+
+
+class RegionWindows(nn.Module):
+    """Cuts the windows of all AUs, sides and samples from a square map in one gather.
+
+    `input_size` is the image's side in pixels, `map_size` the map's side and `window` a window's side in cells.
+    forward: map BxDxMxM and points float32 Bx68x2 (x, y in input pixels, iBUG order) -> BxRxDxWxW, R = `REGIONS`.
+    """
+
+    def __init__(self, input_size: int, map_size: int, window: int) -> None:
+        super().__init__()
+        self.scale, self.map_size, self.window = map_size / input_size, map_size, window
+        ends = [(centre[0], centre[-1]) for unit in facs.ACTION_UNITS for centre in facs.REGION_CENTRES[unit]]
+        offsets = torch.arange(window) - window // 2
+        self.register_buffer("ends", torch.tensor(ends).T.contiguous(), persistent=False)
+        self.register_buffer("cells", offsets[:, None] * map_size + offsets, persistent=False)
+
+    def centres(self, points: Tensor) -> Tensor:
+        """Window centres, int64 Bx17x2x2 (AU, side, (x, y)) in map cells, moved so that each window lies on the map.
+
+        A window of side w around centre c covers the cells c - w/2 <= cell < c + w/2, as in the authors' code.
+        """
+        first, second = self.ends.unbind(0)
+        middle = (points[:, first] + points[:, second]).float() * (self.scale / 2)
+        half = self.window // 2
+        inside = middle.round().long().clamp(half, self.map_size - self.window + half)
+        return inside.unflatten(1, (NUM_UNITS, SIDES))
+
+    def forward(self, maps: Tensor, points: Tensor) -> Tensor:
+        """See the class."""
+        centres = self.centres(points).flatten(1, 2)
+        starts = torch.arange(maps.shape[0], device=maps.device) * self.map_size**2
+        anchors = starts[:, None] + centres[..., 1] * self.map_size + centres[..., 0]
+        cells = anchors[:, :, None, None] + self.cells
+        return maps.permute(0, 2, 3, 1).flatten(0, 2)[cells].permute(0, 1, 4, 2, 3)
+
+
+class ActionUnitBranch(nn.Module):
+    """Region vectors and AU probabilities (paper, section III-C).
+
+    forward: `Pyramid` and points float32 Bx68x2 in input pixels -> (probabilities float32 Bx17 in [0, 1];
+    region vectors float32 Bx17x2xV, at least 0).
+    """
+
+    def __init__(self, channels: tuple[int, int, int, int], config: ModelConfig) -> None:
+        super().__init__()
+        size, window = config.preprocessing.input_size, config.region_size
+        side = config.region_pool or window
+        require(window % side == 0, "region_pool", f"divide region_size ({window})", config.region_pool)
+        self.decoder = Decoder(channels, config.decoder_channels, config.decoder_upsampling)
+        self.windows = RegionWindows(size, size // 4, window)
+        self.region_conv = nn.Conv2d(
+            REGIONS * config.decoder_channels[2], REGIONS * config.region_channels, 3, padding=1, groups=REGIONS
+        )
+        self.pool = window // side
+        self.region_linear = GroupedLinear(REGIONS, config.region_channels * side * side, config.region_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(REGIONS * config.region_dim, NUM_UNITS)
+
+    def forward(self, pyramid: Pyramid, points: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        windows = self.windows(self.decoder(pyramid), points)
+        regions = F.relu(self.region_conv(windows.flatten(1, 2)))
+        if self.pool > 1:
+            regions = F.avg_pool2d(regions, self.pool)
+        vectors = self.dropout(F.relu(self.region_linear(regions.unflatten(1, (REGIONS, -1)).flatten(2))))
+        probabilities = torch.sigmoid(self.classifier(vectors.flatten(1)).float())
+        return probabilities, vectors.unflatten(1, (NUM_UNITS, SIDES))

@@ -1,0 +1,82 @@
+"""Convolutional trunks: an image becomes a pyramid of four maps at strides 4, 8, 16 and 32."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from aue_crl_core.config import ModelConfig
+from aue_crl_core.networks.layers import conv_bn_relu
+
+Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
+"""C2..C5: BxCixHxW float32 at strides 4, 8, 16, 32."""
+
+_RESNETS: Final = {
+    18: (torchvision.models.resnet18, (64, 128, 256, 512)),
+    50: (torchvision.models.resnet50, (256, 512, 1024, 2048)),
+    101: (torchvision.models.resnet101, (256, 512, 1024, 2048)),
+}
+
+
+class ResNetBackbone(nn.Module):
+    """torchvision's ResNet without its classifier; its parameters keep torchvision's names.
+
+    forward: images float32 Bx3xHxW, normalised RGB, H and W multiples of 32 -> `Pyramid` with `channels`.
+    Weights start random: nothing is downloaded.
+    """
+
+    def __init__(self, depth: Literal[18, 50, 101]) -> None:
+        super().__init__()
+        build, self.channels = _RESNETS[depth]
+        net = build(weights=None)
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """See the class."""
+        c2 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(images)))))
+        c3 = self.layer2(c2)
+        c4 = self.layer3(c3)
+        return c2, c3, c4, self.layer4(c4)
+
+
+def _stage(inputs: int, outputs: int) -> nn.Sequential:
+    shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(BasicBlock(inputs, outputs, stride=2, downsample=shortcut), BasicBlock(outputs, outputs))
+
+
+class EdgeBackbone(nn.Module):
+    """A narrow residual trunk for a robot's CPU: every stage of two basic blocks halves the map, nothing is pooled.
+
+    Plain 3x3 convolutions on purpose: on CPUs depthwise ones train and run no faster at this size.
+    forward: images float32 Bx3xHxW, normalised RGB, H and W multiples of 32 -> `Pyramid` with `channels`.
+    """
+
+    def __init__(self, channels: tuple[int, int, int, int] = (64, 112, 176, 256), stem: int = 32) -> None:
+        super().__init__()
+        self.channels = channels
+        self.stem = conv_bn_relu(3, stem, stride=2)
+        self.stage1 = _stage(stem, channels[0])
+        self.stage2 = _stage(channels[0], channels[1])
+        self.stage3 = _stage(channels[1], channels[2])
+        self.stage4 = _stage(channels[2], channels[3])
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """See the class."""
+        c2 = self.stage1(self.stem(images))
+        c3 = self.stage2(c2)
+        c4 = self.stage3(c3)
+        return c2, c3, c4, self.stage4(c4)
+
+
+def build_backbone(config: ModelConfig) -> ResNetBackbone | EdgeBackbone:
+    """The trunk that `config.backbone` names, with random weights."""
+    if config.backbone == "edge":
+        return EdgeBackbone()
+    return ResNetBackbone({"resnet18": 18, "resnet50": 50, "resnet101": 101}[config.backbone])

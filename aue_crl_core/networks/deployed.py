@@ -1,0 +1,64 @@
+"""The networks as engines run them: bytes in, probabilities out; pre-processing is part of the graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aue_crl_core.config import Preprocessing
+from aue_crl_core.networks.aue_crl import AueCrl
+
+
+class _Normalise(nn.Module):
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
+        self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 BxSxSx3 RGB -> float32 Bx3xSxS, normalised."""
+        return images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+
+
+class DeployedExpressionNet(nn.Module):
+    """Crops uint8 BxSxSx3 RGB and points float32 Bx68x2 (crop pixels) -> four float32 arrays.
+
+    `probabilities` BxC (fused), `expression_probabilities` BxC (expression branch alone), `action_units` Bx17 and
+    `attention` Bx17.
+    """
+
+    input_names = ("images", "points")
+    output_names = ("probabilities", "expression_probabilities", "action_units", "attention")
+
+    def __init__(self, network: AueCrl) -> None:
+        super().__init__()
+        self.normalise = _Normalise(network.config.preprocessing)
+        self.network = network
+
+    def forward(self, images: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """See the class."""
+        out = self.network(self.normalise(images), points)
+        return (
+            out.fused_logits.softmax(dim=1),
+            out.expression_logits.softmax(dim=1),
+            out.action_unit_probabilities,
+            out.attention,
+        )
+
+
+class DeployedLandmarkNet(nn.Module):
+    """Crops uint8 BxLxLx3 RGB -> `points` float32 Bx68x2 (crop pixels) and `scores` float32 B, the belief in a face."""
+
+    input_names = ("images",)
+    output_names = ("points", "scores")
+
+    def __init__(self, network: AueCrl) -> None:
+        super().__init__()
+        self.normalise = _Normalise(network.config.preprocessing)
+        self.landmark_net = network.landmark_net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        points, logits = self.landmark_net(self.normalise(images))
+        return points, logits.sigmoid()

@@ -1,0 +1,63 @@
+"""The small parts that several branches share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A bias-free 3x3 convolution, batch normalisation, ReLU: BxIxHxW -> BxOx(H/stride)x(W/stride)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def deconv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """A bias-free 4x4 stride-2 deconvolution, batch normalisation, ReLU: BxIxHxW -> BxOx2Hx2W."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class NeighbourNorm(nn.Module):
+    """Local response normalisation over a channel and the one before it: x / (1 + 1e-4 (x[c]^2 + x[c-1]^2))^0.75.
+
+    The authors' form, which multiplies by the window's sum; it equals `nn.LocalResponseNorm(2, alpha=2e-4)`, because
+    torch divides by the window's size (REFERENCE, Q6). Written out, it exports to ONNX with a dynamic batch: ONNX's own
+    LRN pairs a channel with the one after it. BxCxHxW, any range, shape kept.
+    """
+
+    alpha = 1e-4
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See the class."""
+        squares = maps.float().square()
+        sums = torch.cat([squares[:, :1], squares[:, 1:] + squares[:, :-1]], dim=1)
+        root = (1 + self.alpha * sums).sqrt()
+        return maps * (root * root.sqrt()).reciprocal().to(maps.dtype)
+
+
+class GroupedLinear(nn.Module):
+    """One linear layer per group, all at once: BxGxI -> BxGxO.
+
+    `weight` is GxIxO and `bias` GxO, with the initialisation of `nn.Linear`.
+    """
+
+    def __init__(self, groups: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(groups, inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(groups, outputs))
+        bound = 1 / math.sqrt(inputs)
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """See the class."""
+        return torch.matmul(inputs.transpose(0, 1), self.weight).transpose(0, 1) + self.bias

@@ -1,0 +1,130 @@
+"""Settings of a training run; `--config FILE` is a YAML of these names."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from aue_crl_core import facs
+from aue_crl_core.config import ModelName, from_dict, require
+from aue_crl_core.data.transforms import Augmentation
+from aue_crl_core.errors import ConfigError
+
+StageName = Literal["landmark", "expression", "action_unit", "fusion"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a stage trains and how its learning rate moves.
+
+    `cosine` falls from `lr` to 1 % of it after `warmup` epochs of linear rise; `step` multiplies by 0.1 after each epoch
+    of `milestones` (the paper: lr 0.01, milestones 15 and 30 of 40). The first `small_epochs` epochs see crops of
+    `small_size` pixels instead of the model's own (progressive resizing; stage expression only): cheaper, and early
+    epochs lose little by it.
+    """
+
+    epochs: int
+    lr: float
+    kind: Literal["cosine", "step"] = "cosine"
+    warmup: float = 0.5
+    milestones: tuple[int, ...] = ()
+    small_epochs: int = 0
+    small_size: int = 64
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "epochs", "be at least 1", self.epochs)
+        require(self.lr > 0, "lr", "be positive", self.lr)
+        require(self.kind in ("cosine", "step"), "kind", "be cosine or step", self.kind)
+        require(self.small_epochs >= 0, "small_epochs", "be at least 0", self.small_epochs)
+        require(
+            self.small_size % 32 == 0 and self.small_size >= 32, "small_size", "be a multiple of 32", self.small_size
+        )
+        require(self.warmup >= 0, "warmup", "be at least 0 epochs", self.warmup)
+
+    def factor(self, epoch: float) -> float:
+        """The learning rate at `epoch` (fractional, from 0), in units of `lr`."""
+        if self.kind == "step":
+            return 0.1 ** sum(epoch >= m for m in self.milestones)
+        if epoch < self.warmup:
+            return max(epoch / self.warmup, 0.01)
+        done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _stage(epochs: int, lr: float) -> Any:
+    return field(default_factory=lambda: Schedule(epochs, lr), metadata={"nested": Schedule})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run, apart from its data.
+
+    `logit_adjustment`: how much of log(class frequency) is added to the logits in the expression losses, 0 for none, 1
+    for a classifier that treats all classes as equally frequent (Menon et al., ICLR 2021). `ema`: decay per step of the
+    averaged weights that are validated and kept, 0 for none. `label_smoothing`: share of the target spread evenly.
+    `precision`: `auto` is bf16 where the processor has it. `held_out`: share of `train` that becomes `valid` in an index
+    without that split. `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
+    """
+
+    model: ModelName = "edge"
+    vocabulary: facs.VocabularyName = "basic"
+    landmark: Schedule = _stage(24, 2e-3)
+    expression: Schedule = _stage(24, 2e-3)
+    action_unit: Schedule = _stage(5, 1e-3)
+    fusion: Schedule = _stage(4, 1e-3)
+    batch_size: int = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    logit_adjustment: float = 0.5
+    label_smoothing: float = 0.05
+    ema: float = 0.998
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    pairwise_form: Literal["corrected", "upstream"] = "corrected"
+    held_out: float = 0.1
+    workers: int = 1
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation, metadata={"nested": Augmentation})
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 2, "batch_size", "be at least 2 (batch normalisation)", self.batch_size)
+        require(self.optimizer in ("adamw", "sgd"), "optimizer", "be adamw or sgd", self.optimizer)
+        require(self.precision in ("auto", "fp32", "bf16"), "precision", "be auto, fp32 or bf16", self.precision)
+        require(0 <= self.logit_adjustment <= 2, "logit_adjustment", "be in [0, 2]", self.logit_adjustment)
+        require(0 <= self.label_smoothing < 1, "label_smoothing", "be in [0, 1)", self.label_smoothing)
+        require(0 <= self.ema < 1, "ema", "be in [0, 1)", self.ema)
+        require(0 <= self.held_out < 1, "held_out", "be in [0, 1)", self.held_out)
+        require(self.workers >= 0, "workers", "be at least 0", self.workers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `from_dict(TrainConfig, ...)` reads them back."""
+        return dataclasses.asdict(self)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: no such file, not YAML, or not a mapping.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise ConfigError(f"--config must name a YAML file, got {path} (no such file)")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} must be YAML, got: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold 'name: value' lines, got {type(values).__name__}")
+    return values
+
+
+def make_config(path: Path | None, **overrides: Any) -> TrainConfig:
+    """The defaults, then the file, then the overrides that are not None."""
+    values = read_config(path) if path else {}
+    values.update({k: v for k, v in overrides.items() if v is not None})
+    return from_dict(TrainConfig, values, str(path or "the options"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_lowercase
 
 import cv2
 import numpy as np
@@ -15,13 +17,14 @@ from aue_crl_core import facs
 from aue_crl_core.config import require
 from aue_crl_core.engines import Engine, EngineName, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
-from aue_crl_core.faces.detector import DetectorName, FaceDetector, make_detector
+from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName, FaceDetector, make_detector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
 from aue_crl_core.faces.tracker import FaceTracker
 from aue_crl_core.media.images import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
 
 _SHARPNESS_SIZE = 96
+_FIRST_LETTER = ascii_lowercase.index("f")
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class AnalyzerConfig:
 
     `max_faces` per frame, the largest are kept; `detect_every` n-th frame of a camera runs the detector, the frames
     between follow the points; `lost_after_s` a track without a face ends; `min_face_score` below it a candidate is
-    rejected; a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below `sure_face_score`,
-    `min_face_px` or `min_sharpness`, and `uncertain` where no expression reaches `uncertain_below`.
+    rejected; a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
+    `sure_face_score`, `min_face_px` or `min_sharpness`, and `uncertain` where no expression reaches `uncertain_below`.
     """
 
     max_faces: int = 8
@@ -46,9 +49,11 @@ class AnalyzerConfig:
     def __post_init__(self) -> None:
         require(self.max_faces >= 1, "max_faces", "be at least 1", self.max_faces)
         require(self.detect_every >= 1, "detect_every", "be at least 1 frame", self.detect_every)
-        require(self.lost_after_s >= 0, "lost_after_s", "be at least 0 seconds", self.lost_after_s)
+        require(0 < self.lost_after_s < math.inf, "lost_after_s", "be above 0 seconds and finite", self.lost_after_s)
         for name in ("min_face_score", "sure_face_score", "uncertain_below"):
             require(0 <= getattr(self, name) <= 1, name, "be in [0, 1]", getattr(self, name))
+        for name in ("min_face_px", "min_sharpness"):
+            require(0 <= getattr(self, name) < math.inf, name, "be at least 0 and finite", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class FaceAnalyzer:
         self._preprocessing = engine.config.preprocessing
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         self._trackers: dict[str, FaceTracker] = {}
+        self._cameras_begun = 0
 
     @classmethod
     def load(
@@ -98,16 +104,22 @@ class FaceAnalyzer:
         device: str = "cpu",
         *,
         detector: DetectorName = "auto",
+        detector_model: str | Path | None = None,
+        min_face_px: float = DEFAULT_MIN_FACE_PX,
         threads: int | None = None,
         config: AnalyzerConfig | None = None,
     ) -> FaceAnalyzer:
         """An analyzer of shipped weights (by name), a file, or a training run's directory.
 
+        `detector_model` a YuNet model file (None: the fetched one); `min_face_px` the smallest face searched for;
+        `threads` see `make_engine`.
+
         Raises:
             CheckpointError: weights that are missing or damaged.
             ConfigError: an engine, device or detector that is not there.
         """
-        return cls(make_engine(weights, engine, device, threads), make_detector(detector), config)
+        found_by = make_detector(detector, min_face_px=min_face_px, model_path=detector_model)
+        return cls(make_engine(weights, engine, device, threads), found_by, config)
 
     def __call__(self, image: Image) -> list[FacePrediction]:
         """The faces of one image, largest first, without memory of earlier images.
@@ -117,14 +129,26 @@ class FaceAnalyzer:
         Raises:
             ImageError: an array that is no image.
         """
-        return self.process([Frame(as_rgb(image))])[0]
+        return self.process([Frame(image)])[0]
 
     def process(self, frames: Sequence[Frame]) -> list[list[FacePrediction]]:
         """The faces of every frame, largest first; frames of one camera must come in order, one a call.
 
-        A frame with an empty `camera` stands alone; others are tracked per camera, on `time_s`.
+        A frame with an empty `camera` stands alone, its ids are f1, f2, ...; others are tracked per camera, on
+        `time_s`. The first camera's ids begin with f, the next one's with g, then h, ..., so that no two cameras share
+        an id.
+
+        Raises:
+            ImageError: an array that is no image (see `as_rgb` for those that are).
+            ConfigError: two frames of one camera in one call, or a `time_s` that is not finite.
         """
-        works = [_Work(frame, self._tracker(frame.camera)) for frame in frames]
+        cameras = [frame.camera for frame in frames if frame.camera]
+        require(len(set(cameras)) == len(cameras), "frames", "hold each camera at most once", cameras)
+        images = [as_rgb(frame.image) for frame in frames]
+        works = [
+            _Work(replace(frame, image=image), self._tracker(frame.camera))
+            for frame, image in zip(frames, images, strict=True)
+        ]
         for work in works:
             work.seeds = self._seeds(work)
         self._locate(works)
@@ -137,14 +161,19 @@ class FaceAnalyzer:
         return [[self._prediction(face_id, next(outputs)) for face_id in work.ids] for work in works]
 
     def in_boxes(self, images: Sequence[Image], boxes: Sequence[FaceBox]) -> list[FaceOutput]:
-        """One face per image, in a box that is known to hold one (a dataset's, another detector's): none is rejected."""
+        """One face per image, in a box that is known to hold one (a dataset's, a detector's): none is rejected.
+
+        Raises:
+            ImageError: an array that is no image, or a box that is not finite.
+        """
+        images = [as_rgb(image) for image in images]
         seeds = [Seed(image, box) for image, box in zip(images, boxes, strict=True)]
         faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
         return self.outputs(list(zip(images, faces, strict=True)))
 
     def find(self, images: Sequence[Image]) -> list[list[LocatedFace]]:
         """The faces of single images, largest first, without their expressions."""
-        works = [_Work(Frame(image), None) for image in images]
+        works = [_Work(Frame(as_rgb(image)), None) for image in images]
         for work in works:
             work.seeds = self._seeds(work)
         self._locate(works)
@@ -182,7 +211,9 @@ class FaceAnalyzer:
         if not camera:
             return None
         if camera not in self._trackers:
-            self._trackers[camera] = FaceTracker(self.config.detect_every, self.config.lost_after_s)
+            prefix = _id_prefix(self._cameras_begun)
+            self._trackers[camera] = FaceTracker(self.config.detect_every, self.config.lost_after_s, id_prefix=prefix)
+            self._cameras_begun += 1
         return self._trackers[camera]
 
     def _seeds(self, work: _Work) -> list[Seed]:
@@ -234,6 +265,12 @@ class FaceAnalyzer:
         ):
             return "low_quality"
         return "ok" if confidence >= c.uncertain_below else "uncertain"
+
+
+def _id_prefix(number: int) -> str:
+    """f, g, ..., z, a, ..., e for cameras 0 to 25, then two letters and more: letters only, so ids stay distinct."""
+    letter = ascii_lowercase[(number + _FIRST_LETTER) % 26]
+    return letter if number < 26 else _id_prefix(number // 26 - 1) + letter
 
 
 def _quality(face: LocatedFace, crop: Image) -> FaceQuality:

@@ -32,7 +32,7 @@ class CheckpointInfo:
     """What a checkpoint says about itself.
 
     `stage` the last finished training stage; `classes` and `action_units` the order of the outputs; `data` one row per
-    index (layout, hash, images); `metrics` of the validation split; `prior` C x 17, the learned table, if it was trained.
+    index (layout, hash, images); `metrics` of the validation split; `prior` C x 17, the learned table, if trained.
     """
 
     config: ModelConfig = field(metadata={"nested": ModelConfig})
@@ -61,9 +61,22 @@ def save_network(
         tensors[name] = tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
     if prior is not None:
         tensors[PRIOR_KEY] = prior.detach().cpu().float().contiguous()
+    text = dataclasses.replace(info, classes=network.config.expressions).to_json()
+    write_tensors(path, tensors, {METADATA_KEY: text})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file in one piece (a killed process leaves the old one), readable as the umask says.
+
+    safetensors makes its files readable by their owner only, which is not what a checkpoint on a shared disk needs.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part, {METADATA_KEY: dataclasses.replace(info, classes=network.config.expressions).to_json()})
+    part.unlink(missing_ok=True)
+    part.touch()
+    mode = part.stat().st_mode
+    save_file(tensors, part, metadata)
+    part.chmod(mode)
     part.replace(path)
 
 
@@ -71,7 +84,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
     """The metadata of a checkpoint.
 
     Raises:
-        CheckpointError: no such file, not safetensors, of another format, or of a vocabulary this version does not know.
+        CheckpointError: no such file, not safetensors, of another format, or of an unknown vocabulary.
     """
     path = Path(path)
     if not path.is_file():
@@ -83,8 +96,12 @@ def read_info(path: str | Path) -> CheckpointInfo:
         raise CheckpointError(f"{path} must be a safetensors file, got: {error}") from error
     if text is None:
         raise CheckpointError(f"{path} has no '{METADATA_KEY}' metadata: it was not written by this project")
-    values = json.loads(text)
-    if values.get("version") != FORMAT_VERSION:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} has metadata that is not JSON: {error}; the file is damaged") from error
+    if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION:
+        values = values if isinstance(values, dict) else {}
         raise CheckpointError(f"{path} must be of format {FORMAT_VERSION}, got {values.get('version')!r}")
     try:
         info = from_dict(CheckpointInfo, values, str(path))
@@ -117,15 +134,29 @@ def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, Checkpo
     return network.float().eval().to(device), info
 
 
+def read_prior(path: str | Path) -> tuple[tuple[float, ...], ...] | None:
+    """The learned prior of a checkpoint, C rows of 17; None where it was not trained.
+
+    Raises:
+        CheckpointError: as `read_info`.
+    """
+    read_info(path)
+    with safe_open(path, "pt") as file:
+        return tuple(map(tuple, file.get_tensor(PRIOR_KEY).tolist())) if PRIOR_KEY in file.keys() else None  # noqa: SIM118
+
+
 def load_landmark_net(network: AueCrl, path: Path) -> None:
     """Copy the trained landmark net of another checkpoint into `network`.
 
     Raises:
-        CheckpointError: as `read_info`, or the file has no landmark net.
+        CheckpointError: as `read_info`, or the file has no landmark net, or one of another shape.
     """
     read_info(path)
     prefix = "landmark_net."
     tensors = {name[len(prefix) :]: t.float() for name, t in load_file(path).items() if name.startswith(prefix)}
     if not tensors:
         raise CheckpointError(f"{path} has no landmark net; train one with: aue-crl train --stage landmark")
-    network.landmark_net.load_state_dict(tensors)
+    try:
+        network.landmark_net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} has a landmark net of another shape: {error}") from error

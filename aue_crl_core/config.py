@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
@@ -24,8 +25,9 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
     """Build dataclass `kind` from a mapping, naming unknown keys. Lists become tuples; nested dataclasses recurse.
 
     Raises:
-        ConfigError: unknown or missing keys, or values that the class itself refuses.
+        ConfigError: unknown or missing keys, values of another kind, or values that the class itself refuses.
     """
+    require(isinstance(values, dict), where, "be a mapping of names to values", values)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
@@ -35,11 +37,24 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
         nested = fields[key].metadata.get("nested")
         if nested is not None:
             value = from_dict(nested, value, f"{where}.{key}")
+        else:
+            _require_kind(fields[key], value, f"{where}.{key}")
         arguments[key] = tuple(value) if isinstance(value, list) else value
     try:
         return kind(**arguments)
     except TypeError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _require_kind(field_: dataclasses.Field[Any], value: object, name: str) -> None:
+    """Numbers must be numbers (YAML reads `1e-3` as text, and a truth value would pass for 1), tuples lists."""
+    if field_.type == "int":
+        require(isinstance(value, int) and not isinstance(value, bool), name, "be a whole number", value)
+    if field_.type == "float":
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        require(number, name, "be a finite number (in YAML write 1.0e-3, not 1e-3)", value)
+    if str(field_.type).startswith("tuple"):
+        require(isinstance(value, (list, tuple)), name, "be a list", value)
 
 
 @dataclass(frozen=True)
@@ -118,9 +133,10 @@ class ModelConfig:
             self.region_size,
         )
         require(
-            self.region_pool is None or 1 <= self.region_pool <= self.region_size,
+            self.region_pool is None
+            or (1 <= self.region_pool <= self.region_size and self.region_size % self.region_pool == 0),
             "region_pool",
-            f"be None or in [1, {self.region_size}]",
+            f"be None or divide region_size ({self.region_size})",
             self.region_pool,
         )
         require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)

@@ -27,8 +27,24 @@ class TrainingError(AueCrlError, RuntimeError):
     """Training cannot go on (a loss that is not finite, a run directory of another run)."""
 
 
-class MissingDependencyError(AueCrlError, ImportError):
-    """An optional dependency is needed here; the message names the extra that installs it."""
+class DownloadError(AueCrlError, OSError):
+    """An optional file could not be fetched, or is not the file that was expected."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package '{package}': pip install 'aue-crl[{extra}]'")
+
+class MissingDependencyError(AueCrlError, ImportError):
+    """A package is needed here and does not import; the message names what installs it.
+
+    `extra` names the extra that brings `package`; empty for one of the base install. `reason` is the error of a package
+    that is installed and fails to import (pyarrow beside a numpy that is too old), else None: see `import_failure`.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str, reason: str | None = None) -> None:
+        name = f"aue-crl[{extra}]" if extra else "aue-crl"
+        why = f" (it is installed, but does not import: {reason})" if reason else ""
+        super().__init__(f"{purpose} needs the package '{package}'{why}: pip install '{name}'")
+
+
+def import_failure(error: ImportError, package: str) -> str | None:
+    """Why an installed `package` failed to import, on one line; None where the package itself is just absent."""
+    absent = isinstance(error, ModuleNotFoundError) and error.name == package
+    return None if absent else " ".join(str(error).split())

@@ -58,7 +58,7 @@ class FaceBox:
         h = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
         if w <= 0 or h <= 0:
             return 0.0
-        return w * h / (self.w * self.h + other.w * other.h - w * h)
+        return min(1.0, w * h / (self.w * self.h + other.w * other.h - w * h))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +111,13 @@ class FacePrediction:
         return {
             "source": frame.source,
             "frame": frame.index,
-            "time_s": round(frame.time_s, 4),
+            "time_s": round(float(frame.time_s), 4),
             "face_id": self.face_id,
-            "box": [round(v, 1) for v in self.box.as_list()],
+            "box": [round(float(v), 1) for v in self.box.as_list()],
             "expression": self.expression,
-            "confidence": round(self.confidence, 4),
-            "probabilities": {name: round(p, 4) for name, p in self.probabilities.items()},
-            "action_units": {str(unit): round(p, 4) for unit, p in self.action_units.items()},
+            "confidence": round(float(self.confidence), 4),
+            "probabilities": {name: round(float(p), 4) for name, p in self.probabilities.items()},
+            "action_units": {str(unit): round(float(p), 4) for unit, p in self.action_units.items()},
             "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in self.landmarks],
             "state": self.state,
         }

@@ -53,6 +53,9 @@ class FaceDataset(Dataset[Sample]):
         self._rows = [(index, r) for index in indices for r in index.records if r.usable and r.label is not None]
         if not self._rows:
             raise DatasetError("the index has no usable image with a label; see the reasons that prepare listed")
+        vocabularies = sorted({index.vocabulary for index in indices})
+        if len(vocabularies) > 1:
+            raise DatasetError(f"indices of one dataset must share a vocabulary, got {' and '.join(vocabularies)}")
         self._preprocessing = preprocessing
         self._augmentation = augmentation
         self._seed = seed
@@ -75,7 +78,7 @@ class FaceDataset(Dataset[Sample]):
 
     def __getitem__(self, position: int) -> Sample:
         index, record = self._rows[position]
-        image = load_image(index.path(record))
+        image = load_indexed(index, record)
         size = self._size
         to_image = crop_map(record, image, dataclasses.replace(self._preprocessing, input_size=size))
         augmentation = self._augmentation
@@ -96,6 +99,21 @@ class FaceDataset(Dataset[Sample]):
             torch.from_numpy(np.ascontiguousarray(points)),
             torch.tensor(record.points is not None),
         )
+
+
+def load_indexed(index: DatasetIndex, record: Record) -> Image:
+    """The image of a record, HxWx3 uint8 RGB.
+
+    Raises:
+        DatasetError: it is not where the index says.
+        ImageError: it is there and cannot be read.
+    """
+    path = index.path(record)
+    if not path.is_file():
+        raise DatasetError(
+            f"the index lists {path}, which is not there; put it back, or make the index again: aue-crl prepare"
+        )
+    return load_image(path)
 
 
 def crop_map(record: Record, image: Image, preprocessing: Preprocessing) -> Affine:

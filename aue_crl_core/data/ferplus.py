@@ -2,6 +2,7 @@
 
 Seven-class protocol: votes of a single person are removed, then images whose majority is contempt, unknown or
 not-a-face are marked unusable; what is left is scored on the majority and trained on the vote distribution.
+The majority is the answer with the most votes; of equals, the first in the order of the label file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ VOTED = (
     "unknown",
     "not-a-face",
 )
+_BOX = re.compile(r"\(\s*(-?\d+),\s*(-?\d+),\s*(-?\d+),\s*(-?\d+)\s*\)")
 
 
 def read(root: Path) -> Iterator[Record]:
@@ -42,17 +44,24 @@ def read(root: Path) -> Iterator[Record]:
     if not present:
         raise DatasetError(f"no FER+ under {root}: expected data/FER2013Train/label.csv (or Valid, Test) there")
     for folder, split in present:
-        with (folder / "label.csv").open(newline="") as lines:
-            for number, line in enumerate(csv.reader(lines), start=1):
-                if line:
-                    yield _record(line, folder.relative_to(root), split, f"{folder / 'label.csv'}:{number}")
+        path = folder / "label.csv"
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.reader(lines)
+            try:
+                for line in reader:
+                    if line:
+                        yield _record(line, folder.relative_to(root), split, f"{path}:{reader.line_num}")
+            except csv.Error as error:
+                raise DatasetError(f"{path}:{reader.line_num} must be a line of CSV: {error}") from error
 
 
 def _record(line: list[str], folder: Path, split: str, where: str) -> Record:
-    box = [int(v) for v in re.findall(r"-?\d+", line[1])] if len(line) == 12 else []
-    if len(box) != 4 or not all(v.strip().isdigit() for v in line[2:]):
+    box = _BOX.fullmatch(line[1].strip()) if len(line) == 2 + len(VOTED) else None
+    if box is None or not line[0] or not all(v.strip().isdecimal() for v in line[2:]):
         raise DatasetError(f'{where} must read NAME,"(x0, y0, x1, y1)" and ten vote counts, got {",".join(line)!r}')
-    left, top, right, bottom = box
+    left, top, right, bottom = (int(v) for v in box.groups())
+    if left >= right or top >= bottom:
+        raise DatasetError(f"{where} must have a box (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {line[1]}")
     image = (folder / line[0]).as_posix()
     face = FaceBox(left, top, right - left, bottom - top)
     votes = dict(zip(VOTED, (int(v) if int(v) > 1 else 0 for v in line[2:]), strict=True))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -50,15 +54,21 @@ class MediapipeFinder:
 
     def __init__(self) -> None:
         try:
-            from mediapipe.python.solutions.face_mesh import FaceMesh
+            with _quiet_stderr():
+                from mediapipe.python.solutions.face_mesh import FaceMesh
         except ImportError as error:
             raise MissingDependencyError("mediapipe", "landmarks", "finding face points for training data") from error
-        self._mesh = FaceMesh(static_image_mode=True, max_num_faces=self._MAX_FACES, min_detection_confidence=0.3)
+        with _quiet_stderr():
+            self._mesh = FaceMesh(static_image_mode=True, max_num_faces=self._MAX_FACES, min_detection_confidence=0.3)
+            self._mesh.process(np.zeros((self._WORKING_SIZE, self._WORKING_SIZE, 3), dtype=np.uint8))
+        self._warm = False
 
     def __call__(self, image: Image, box: FaceBox | None) -> FoundFace | None:
         """See `FaceFinder`."""
         padded, scale, pad = self._padded(image)
-        found = self._mesh.process(padded).multi_face_landmarks
+        with nullcontext() if self._warm else _quiet_stderr():
+            found = self._mesh.process(padded).multi_face_landmarks
+        self._warm = self._warm or bool(found)
         if not found:
             return None
         size = np.array(padded.shape[1::-1], dtype=np.float32)
@@ -75,6 +85,49 @@ class MediapipeFinder:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         pad = round(self._PADDING * max(image.shape[:2]))
         return cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE), scale, pad
+
+
+class OwnFinder:
+    """The shipped landmark net on the OpenCV cascade's boxes: needs no mediapipe, but is no better than those weights.
+
+    Raises:
+        CheckpointError: the shipped weights are not there.
+        MissingDependencyError: OpenCV's cascade files are not installed.
+    """
+
+    name = "landmark_net"
+
+    def __init__(self) -> None:
+        from aue_crl_core.analyzer import FaceAnalyzer
+
+        self._analyzer = FaceAnalyzer.load("edge", "onnx", "cpu", detector="cascade", threads=1)
+
+    def __call__(self, image: Image, box: FaceBox | None) -> FoundFace | None:
+        """See `FaceFinder`; a given box is believed if the landmark net sees a face in it."""
+        if box is not None:
+            face = self._analyzer.in_boxes([image], [box])[0].face
+            if face.score >= self._analyzer.config.min_face_score:
+                return FoundFace(face.box, face.points)
+        faces = self._analyzer.find([image])[0]
+        if not faces:
+            return None
+        points = min((face.points for face in faces), key=lambda p: _distance(p, box))
+        return FoundFace(FaceBox.around(points), points)
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop what goes to the process's standard error: mediapipe's C++ side logs there until its first face."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _distance(points: Points, box: FaceBox | None) -> float:

@@ -24,15 +24,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from aue_crl_core import facs
-from aue_crl_core.errors import DatasetError, MissingDependencyError
+from aue_crl_core.errors import DatasetError, MissingDependencyError, import_failure
 from aue_crl_core.types import FaceBox, Points
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class DatasetIndex:
 
     @property
     def data_hash(self) -> str:
-        """16 hex digits over images' names, splits and labels: what a training run records as its data."""
+        """16 hex digits over names, splits, labels, votes and usability: what a training run records as its data."""
         digest = hashlib.sha256()
         for r in self.records:
             digest.update(f"{r.image}|{r.split}|{r.label}|{r.votes}|{r.usable}\n".encode())
@@ -133,16 +134,43 @@ class DatasetIndex:
             raise DatasetError(f"no index at {path}; make one with: aue-crl prepare LAYOUT ROOT --output {path}")
         try:
             table = pq.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise DatasetError(f"{path} is not a Parquet file: {error}") from error
-        about = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
-        if about.get("schema") != SCHEMA_VERSION:
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetError(f"{path} is not a whole Parquet file: {error}") from error
+        about = _about(table.schema, path)
+        schema = _schema(pa)
+        missing = [name for name in schema.names if name not in table.schema.names]
+        if missing:
             raise DatasetError(
-                f"{path} must be an index of schema {SCHEMA_VERSION}, got {about.get('schema')!r}; "
-                "make it again with: aue-crl prepare"
+                f"{path} must have the columns {', '.join(schema.names)}; {', '.join(missing)} are missing"
             )
+        try:
+            table = table.select(schema.names).cast(schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DatasetError(f"{path} has a column of another type than the schema's: {error}") from error
         records = tuple(_record(row, path, len(facs.expressions(about["vocabulary"]))) for row in table.to_pylist())
         return cls(about["layout"], about["vocabulary"], root or Path(about["root"]), records)
+
+
+def _about(schema: pa.Schema, path: Path) -> dict[str, Any]:
+    """The file's own metadata, checked."""
+    try:
+        about = json.loads((schema.metadata or {}).get(_KEY, b"{}"))
+    except ValueError as error:
+        raise DatasetError(f"{path} has damaged '{_KEY.decode()}' metadata: {error}") from error
+    if about.get("schema") != SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path} must be an index of schema {SCHEMA_VERSION}, got {about.get('schema')!r}; "
+            "make it again with: aue-crl prepare"
+        )
+    if about.get("vocabulary") not in get_args(facs.VocabularyName):
+        raise DatasetError(
+            f"{path} must have the vocabulary {' or '.join(get_args(facs.VocabularyName))}, "
+            f"got {about.get('vocabulary')!r}"
+        )
+    missing = [key for key in ("layout", "root") if not isinstance(about.get(key), str)]
+    if missing:
+        raise DatasetError(f"{path} must name its {' and '.join(missing)} in the '{_KEY.decode()}' metadata")
+    return about
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -150,7 +178,8 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", "tables", "reading and writing an index") from error
+        reason = import_failure(error, "pyarrow")
+        raise MissingDependencyError("pyarrow", "tables", "reading and writing an index", reason) from error
     return pyarrow, pyarrow.parquet
 
 
@@ -182,10 +211,17 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _record(row: dict[str, Any], path: Path, classes: int) -> Record:
     label, votes, box, points = row["label"], row["votes"], row["box"], row["points"]
+    for column in ("image", "split", "usable"):
+        if row[column] is None:
+            raise DatasetError(f"{path}: {column} of {row['image'] or 'a nameless row'} must be given, got null")
     if label is not None and not 0 <= label < classes:
         raise DatasetError(f"{path}: label of {row['image']} must be in [0, {classes - 1}], got {label}")
-    if votes is not None and len(votes) != classes:
-        raise DatasetError(f"{path}: votes of {row['image']} must have {classes} values, got {len(votes)}")
+    for column, count in (("votes", classes), ("box", 4), ("points", 2 * facs.NUM_POINTS)):
+        values = row[column]
+        if values is None:
+            continue
+        if len(values) != count or not all(v is not None and math.isfinite(v) for v in values):
+            raise DatasetError(f"{path}: {column} of {row['image']} must be {count} finite numbers, got {values}")
     row["votes"] = None if votes is None else tuple(votes)
     row["box"] = None if box is None else FaceBox(*box)
     row["points"] = None if points is None else np.asarray(points, dtype=np.float32).reshape(facs.NUM_POINTS, 2)

@@ -7,12 +7,11 @@ import torch
 from torch.utils.data import Dataset
 
 from aue_crl_core.config import Preprocessing
-from aue_crl_core.data.dataset import Sample
+from aue_crl_core.data.dataset import Sample, load_indexed
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.transforms import Augmentation, degrade, jittered, mirrored
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_points, similarity
-from aue_crl_core.media.images import load_image
 from aue_crl_core.types import FaceBox, Image
 
 LANDMARK_AUGMENTATION = Augmentation(rotation_deg=35, shift=0.12, scale=0.25, erase=0.2)
@@ -53,7 +52,7 @@ class LandmarkDataset(Dataset[Sample]):
 
     def __getitem__(self, position: int) -> Sample:
         index, record = self._rows[position]
-        image = load_image(index.path(record))
+        image = load_indexed(index, record)
         size, augmentation = self._preprocessing.input_size, self._augmentation
         rng = np.random.default_rng((self._seed, self._epoch, position))
         no_face = _no_face_map(record, image, size, rng) if rng.random() < self._negatives else None

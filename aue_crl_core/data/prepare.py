@@ -18,6 +18,7 @@ from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.layouts import find_layout
 from aue_crl_core.errors import DatasetError, ImageError
+from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.media.images import load_image
 from aue_crl_core.types import FaceBox
 
@@ -52,7 +53,8 @@ def prepare(
     """Write the index of the dataset at `root` to `output`.
 
     `finder` makes the face finder (once in every worker process); `None` keeps only what the layout brings.
-    Every result is appended to `OUTPUT.faces.jsonl` at once; a second call takes from there what has not changed.
+    Every result is appended to `OUTPUT.faces.jsonl` at once; a second call with the same finder takes from there what
+    has not changed.
 
     Raises:
         DatasetError: `root` does not hold the layout, or no image of it is usable.
@@ -63,24 +65,23 @@ def prepare(
     root = root.resolve()
     records = list(chosen.read(root))
     wanted = [r for r in records if r.usable and r.points is None]
-    cache = _FaceCache(output.with_name(output.name + ".faces.jsonl"))
+    name = "" if finder is None else getattr(finder, "name", "found")
+    cache = _FaceCache(output.with_name(output.name + ".faces.jsonl"), name)
     with cache:
-        hits = {r.image for r in wanted if cache.has(root, r)}
-        missing = [r for r in wanted if r.image not in hits]
-        progress(len(hits), len(wanted))
-        for done, (record, result) in enumerate(_find_all(missing, root, finder, workers), start=len(hits) + 1):
+        missing = [r for r in wanted if not cache.has(root, r)]
+        hits = len(wanted) - len(missing)
+        progress(hits, len(wanted))
+        for done, (record, result) in enumerate(_find_all(missing, root, finder, workers), start=hits + 1):
             cache.add(root, record, result)
             progress(done, len(wanted))
-        name = "" if finder is None else getattr(finder, "name", "found")
         merged = tuple(_merged(r, cache.get(r), name) if r.usable and r.points is None else r for r in records)
     index = DatasetIndex(layout, chosen.vocabulary, root, merged)
     if not any(r.usable for r in merged):
-        raise DatasetError(
-            f"no image under {root} can be used; the first reason: {merged[0].reason if merged else '-'}"
-        )
+        why = f"the reason for {merged[0].image}: {merged[0].reason}" if merged else "its label list is empty"
+        raise DatasetError(f"no image under {root} can be used; {why}")
     index.write(output)
     problems = tuple((r.image, r.reason) for r in merged if r.reason)
-    return PrepareReport(index, len(hits), problems)
+    return PrepareReport(index, hits, problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +140,29 @@ def _merged(record: Record, result: _Result, finder: str) -> Record:
 
 
 class _FaceCache:
-    """Append-only JSON lines: image, its size and modification time, and what was found."""
+    """Append-only JSON lines: image, the layout's box in it, the file's size and modification time, and what was found.
 
-    def __init__(self, path: Path) -> None:
+    Lines of another finder, or of another form, are passed over.
+    """
+
+    def __init__(self, path: Path, finder: str) -> None:
         self._path = path
-        self._rows: dict[str, tuple[tuple[int, int], _Result]] = {}
+        self._finder = finder
+        self._rows: dict[_Key, tuple[tuple[int, int], _Result]] = {}
 
     def __enter__(self) -> _FaceCache:
-        if self._path.is_file():
-            for line in self._path.read_text().splitlines():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:  # the last line of a killed run
-                    continue
-                self._rows[row["image"]] = (tuple(row["stamp"]), _result(row))
+        text = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
+        for line in text.splitlines():
+            try:
+                row = json.loads(line)
+                if row["finder"] == self._finder:
+                    self._rows[_key(row["image"], row["asked"])] = (tuple(row["stamp"]), _result(row))
+            except (ValueError, KeyError, TypeError):  # the last line of a killed run
+                continue
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a")
+        self._file = self._path.open("a", encoding="utf-8")
+        if text and not text.endswith("\n"):
+            self._file.write("\n")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -162,18 +170,20 @@ class _FaceCache:
 
     def has(self, root: Path, record: Record) -> bool:
         """Whether the image was done before and is still the same file."""
-        row = self._rows.get(record.image)
+        row = self._rows.get(_asked(record))
         return row is not None and row[0] == _stamp(root / record.image)
 
     def get(self, record: Record) -> _Result:
-        return self._rows[record.image][1]
+        return self._rows[_asked(record)][1]
 
     def add(self, root: Path, record: Record, result: _Result) -> None:
         stamp = _stamp(root / record.image)
-        self._rows[record.image] = (stamp, result)
+        self._rows[_asked(record)] = (stamp, result)
         face = result.face
         row = {
             "image": record.image,
+            "asked": None if record.box is None else record.box.as_list(),
+            "finder": self._finder,
             "stamp": stamp,
             "readable": result.readable,
             "reason": result.reason,
@@ -184,10 +194,22 @@ class _FaceCache:
         self._file.flush()
 
 
+_Key = tuple[str, "tuple[float, ...] | None"]
+
+
+def _key(image: str, box: list[float] | None) -> _Key:
+    """What a result belongs to: one image may hold several labelled faces."""
+    return image, None if box is None else tuple(box)
+
+
+def _asked(record: Record) -> _Key:
+    return _key(record.image, None if record.box is None else record.box.as_list())
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return (-1, -1)
     return (status.st_size, status.st_mtime_ns)
 
@@ -195,5 +217,5 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _result(row: dict) -> _Result:
     if row["points"] is None:
         return _Result(None, row["reason"], row["readable"])
-    points = np.asarray(row["points"], dtype=np.float32).reshape(-1, 2)
+    points = np.asarray(row["points"], dtype=np.float32).reshape(NUM_POINTS, 2)
     return _Result(FoundFace(FaceBox(*row["box"]), points), None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from aue_crl_core.engines.base import Engine, EngineOutput
-from aue_crl_core.errors import CheckpointError, ConfigError
+from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
 
 __all__ = ["Engine", "EngineName", "EngineOutput", "find_weights", "make_engine"]
 
@@ -37,21 +37,23 @@ def find_weights(weights: str | Path, engine: EngineName = "onnx") -> Path:
         raise CheckpointError(
             f"weights must be one of {shipped_weights()}, a file or a run's directory, got {str(weights)!r}"
             + (f" ({path} does not exist)" if path != Path(weights) else "")
-            + _export_hint(path, engine)
+            + _other_form_hint(path, engine)
         )
     if path.suffix == suffix:
         return path
     sibling = path.with_suffix(suffix)
     if sibling.is_file():
         return sibling
-    raise CheckpointError(f"the {engine} engine reads {suffix} files, got {path}" + _export_hint(sibling, engine))
+    raise CheckpointError(f"the {engine} engine reads {suffix} files, got {path}" + _other_form_hint(sibling, engine))
 
 
-def _export_hint(path: Path, engine: EngineName) -> str:
-    if engine == "onnx":
-        checkpoint = path.with_suffix(".safetensors")
+def _other_form_hint(path: Path, engine: EngineName) -> str:
+    """What to do where `path` does not exist and the file of the other engine, beside it, does."""
+    if engine == "onnx" and (checkpoint := path.with_suffix(_SUFFIXES["torch"])).is_file():
         return f"; make one with: aue-crl export --weights {checkpoint} --output {path}, or use --engine torch"
-    return "; use --engine onnx, or give the .safetensors checkpoint"
+    if engine == "torch" and path.with_suffix(_SUFFIXES["onnx"]).is_file():
+        return "; use --engine onnx, or give the .safetensors checkpoint that the model was exported from"
+    return ""
 
 
 def make_engine(
@@ -61,13 +63,21 @@ def make_engine(
 
     Raises:
         CheckpointError: weights that are missing or damaged.
-        ConfigError: no such engine, or a device that is not there.
+        ConfigError: no such engine, a device that is not there, or `threads` below 1.
+        MissingDependencyError: the engine's package is not installed.
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads must be at least 1, or None for the engine's own choice, got {threads}")
     path = find_weights(weights, engine)
     if engine == "torch":
-        from aue_crl_core.engines.torch import TorchEngine
+        try:
+            from aue_crl_core.engines.torch import TorchEngine
+        except ImportError as error:
+            package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
+            reason = import_failure(error, package)
+            raise MissingDependencyError(package, "train", "the torch engine", reason) from error
 
         return TorchEngine(path, device, threads)
     from aue_crl_core.engines.onnx import OnnxEngine

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats
-from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError
+from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
 
 METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
+_NO_CUDA = "use --device cpu, install onnxruntime-gpu with its CUDA libraries, or use --engine torch"
 
 
 def landmarks_path(path: Path) -> Path:
@@ -35,8 +37,8 @@ class OnnxEngine:
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
         self.device = device
         self._expression = _session(path, device, threads)
-        self._landmarks = _session(landmarks_path(path), device, threads)
         self.config = _config(self._expression, path)
+        self._landmarks = _session(landmarks_path(path), device, threads)
         self.landmark_size = self._landmarks.get_inputs()[0].shape[1]
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
@@ -52,34 +54,51 @@ class OnnxEngine:
 def _session(path: Path, device: str, threads: int | None) -> Any:
     try:
         import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
     except ImportError as error:
-        raise MissingDependencyError("onnxruntime", "", "the onnx engine") from error
+        reason = import_failure(error, "onnxruntime")
+        raise MissingDependencyError("onnxruntime", "", "the onnx engine", reason) from error
     if not path.is_file():
         raise CheckpointError(
             f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {path}"
         )
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.partition(":")[0])
+    kind, _, number = device.partition(":")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ConfigError(f"device of the onnx engine must be cpu, cuda or cuda:N, got {device!r}")
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[kind]
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise ConfigError(
-            f"device must be one that this onnxruntime supports, got {device!r} (it has {', '.join(available)}); "
-            "use --device cpu, install onnxruntime-gpu, or use --engine torch"
+            f"device must be one that this onnxruntime has ({', '.join(available)}), got {device!r}; {_NO_CUDA}"
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
-    number = device.partition(":")[2]
     providers = [(provider, {"device_id": number} if number else {})]
+    refusals = (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
-        raise CheckpointError(f"{path} must be an ONNX model, got: {error}") from error
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except refusals as error:
+        raise CheckpointError(f"{path} must be an ONNX model that this onnxruntime runs, got: {error}") from error
+    if session.get_providers()[0] != provider:  # onnxruntime only logs that it fell back
+        raise ConfigError(f"device must be one that onnxruntime can start, got {device!r}; {_NO_CUDA}")
+    return session
 
 
 def _config(session: Any, path: Path) -> ModelConfig:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise CheckpointError(f"{path} has no '{METADATA_KEY}' metadata; export it with: aue-crl export")
-    return from_dict(ModelConfig, json.loads(text)["config"], str(path))
+    try:
+        return from_dict(ModelConfig, json.loads(text)["config"], str(path))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} holds a configuration that this version cannot use: {error}") from error

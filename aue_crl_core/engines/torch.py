@@ -23,8 +23,7 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ConfigError(f"device must be available to torch, got {device!r} (torch sees no CUDA device); use cpu")
+        _check_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = device
@@ -46,3 +45,15 @@ class TorchEngine:
         """See `Engine`."""
         outputs = self._expression(*(torch.from_numpy(a).to(self.device) for a in (crops, points)))
         return EngineOutput(*(o.cpu().numpy() for o in outputs))
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device must be one that torch knows (cpu, cuda, cuda:N), got {name!r}") from error
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(
+            f"device must be available to torch, which sees {count} CUDA devices, got {name!r}; use --device cpu"
+        )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from aue_crl_core.analyzer import FaceAnalyzer, FaceOutput
+from aue_crl_core.config import require
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
@@ -40,18 +41,22 @@ def evaluate(
     found too; `detect` takes none. Images that cannot be read or show no found face count as errors.
 
     Raises:
-        DatasetError: no labelled image, or the weights have another vocabulary than the index.
+        DatasetError: no labelled image, none that can be read, or weights of another vocabulary than the index.
+        ConfigError: another `boxes`.
     """
+    require(boxes in get_args(BoxSource), "boxes", f"be one of {', '.join(get_args(BoxSource))}", boxes)
     if analyzer.expressions != index.classes:
         raise DatasetError(
-            f"the weights must know the index's classes {list(index.classes)}, got {list(analyzer.expressions)}"
+            f"the weights must know the index's {len(index.classes)} classes {list(index.classes)}, got "
+            f"{len(analyzer.expressions)}: {list(analyzer.expressions)}; give weights of vocabulary {index.vocabulary}"
         )
     records = [r for r in index.records if r.label is not None]
     if not records:
-        raise DatasetError("the index has no labelled image in this split")
+        raise DatasetError("the index has no labelled image in this split; choose another --split")
     fused = np.full((len(records), len(index.classes)), np.nan, dtype=np.float32)
     expression = fused.copy()
     problems: list[tuple[str, str]] = []
+    unreadable = 0
     for start in range(0, len(records), _BATCH):
         chunk = records[start : start + _BATCH]
         images, rows = [], []
@@ -61,12 +66,18 @@ def evaluate(
                 rows.append(start + offset)
             except ImageError as error:
                 problems.append((record.image, str(error)))
+                unreadable += 1
         for row, output in _outputs(analyzer, images, [records[r] for r in rows], rows, boxes):
             if output is None:
                 problems.append((records[row].image, "no face found"))
             else:
                 fused[row], expression[row] = output.probabilities, output.expression_probabilities
         progress(min(start + _BATCH, len(records)), len(records))
+    if unreadable == len(records):
+        raise DatasetError(
+            f"none of the {len(records)} images could be read, the first because {problems[0][1]}; "
+            "if the dataset was moved, name its folder with --root"
+        )
     labels = np.array([r.label for r in records])
     heads = {name: compute(labels, p, index.classes) for name, p in (("fused", fused), ("expression", expression))}
     return Evaluation(heads, tuple(problems))

@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import Preprocessing
+from aue_crl_core.errors import ImageError
 from aue_crl_core.facs import LEFT_EYE, RIGHT_EYE
 from aue_crl_core.types import FaceBox, FaceCrop, Image, Points
 
 Affine = NDArray[np.float64]
+
+_MAX_SOURCE_SIDE = 32_766
+"""The longest side of an image that cv2.warpAffine reads."""
 
 LANDMARK_BOX_SCALE = 1.2
 """Side of the landmark net's first crop, in sides of the detector's box."""
@@ -24,7 +28,15 @@ def similarity(centre: tuple[float, float], side: float, angle: float, size: int
 
     `centre` (x, y) and `side` in image pixels; `angle` radians, by which the crop's x axis is turned in the image
     (positive turns x towards y).
+
+    Raises:
+        ImageError: a centre, side or angle that is not finite (points or a box with NaN).
     """
+    if not np.isfinite((*centre, side, angle)).all():
+        raise ImageError(
+            f"a crop must have a finite place, got centre {tuple(map(float, centre))}, side {side}; "
+            "the face points or box that it came from hold NaN or infinite values"
+        )
     scale = max(side, 1e-3) / size
     rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = (size - 1) / 2
@@ -65,6 +77,11 @@ def cut(image: Image, to_image: Affine, size: int) -> Image:
     factor = int(np.hypot(*to_image[:, 0]))
     if factor >= 2:
         image, to_image = _shrunk(image, to_image, size, factor)
+    elif max(image.shape[:2]) > _MAX_SOURCE_SIDE:
+        x0, y0, x1, y1 = _extent(image, to_image, size, margin=2)
+        image, to_image = image[y0:y1, x0:x1], to_image - np.array([[0, 0, x0], [0, 0, y0]])
+    if image.shape[:2] == (1, 1):  # OpenCV 4.5.4 takes a 1x1x3 array for a scalar
+        return np.broadcast_to(image, (size, size, image.shape[2])).copy()
     return cv2.warpAffine(
         image,
         to_image,
@@ -75,17 +92,23 @@ def cut(image: Image, to_image: Affine, size: int) -> Image:
 
 
 def _shrunk(image: Image, to_image: Affine, size: int, factor: int) -> tuple[Image, Affine]:
-    height, width = image.shape[:2]
-    corners = apply(to_image, np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], dtype=np.float64))
-    margin = 2 * factor
-    x0, y0 = (int(v) for v in np.clip(corners.min(axis=0) - margin, 0, (width - 1, height - 1)))
-    x1, y1 = (int(v) + 1 for v in np.clip(corners.max(axis=0) + margin, 0, (width - 1, height - 1)))
+    x0, y0, x1, y1 = _extent(image, to_image, size, margin=2 * factor)
     columns, rows = max((x1 - x0) // factor, 1), max((y1 - y0) // factor, 1)
     region = image[y0 : y0 + min(rows * factor, y1 - y0), x0 : x0 + min(columns * factor, x1 - x0)]
-    small = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
+    one_pixel = region.shape[:2] == (1, 1)
+    small = region if one_pixel else cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
     step = np.array([region.shape[1] / columns, region.shape[0] / rows])
     origin = np.array([x0, y0], dtype=np.float64) + (step - 1) / 2
     return small, (to_image - np.column_stack([np.zeros((2, 2)), origin])) / step[:, None]
+
+
+def _extent(image: Image, to_image: Affine, size: int, margin: int) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the part of the image that the crop reads, `margin` pixels around it included; never empty."""
+    height, width = image.shape[:2]
+    corners = apply(to_image, np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], dtype=np.float64))
+    x0, y0 = (int(v) for v in np.clip(corners.min(axis=0) - margin, 0, (width - 1, height - 1)))
+    x1, y1 = (int(v) + 1 for v in np.clip(corners.max(axis=0) + margin, 0, (width - 1, height - 1)))
+    return x0, y0, x1, y1
 
 
 def crop_face(image: Image, to_image: Affine, size: int) -> FaceCrop:

@@ -26,7 +26,7 @@ _SYSTEM_CASCADES: Final = (
     "/usr/share/opencv/haarcascades",
 )
 _CASCADE_REMEDY: Final = "pip install 'opencv-python-headless<5', or apt install opencv-data"
-_FETCH_COMMAND: Final = "python3 -c \"from aue_crl_core.faces.downloads import fetch; fetch('yunet')\""
+_FETCH_COMMAND: Final = "aue-crl doctor --fetch yunet"
 _THUMBNAIL_PX: Final = 128
 _THUMBNAIL_FACE: Final = 0.3
 _LEAST_IMAGE_PX: Final = 12

@@ -13,13 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from aue_crl_core.errors import AueCrlError, ConfigError
+from aue_crl_core.errors import ConfigError, DownloadError
 
 _CHUNK: Final = 1 << 16
-
-
-class DownloadError(AueCrlError, OSError):
-    """An optional file could not be fetched, or is not the file that was expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError, MissingDependencyError
+from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class ParquetSink(_ClosesOnExit):
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
-            raise MissingDependencyError("pyarrow", "tables", "writing Parquet") from error
+            reason = import_failure(error, "pyarrow")
+            raise MissingDependencyError("pyarrow", "tables", "writing Parquet", reason) from error
         number = pa.float32()
         self._schema = pa.schema(
             [

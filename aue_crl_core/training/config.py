@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from aue_crl_core import facs
 from aue_crl_core.config import ModelName, from_dict, require
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import ConfigError
 
+PairwiseForm = Literal["corrected", "upstream"]
 StageName = Literal["landmark", "expression", "action_unit", "fusion"]
 
 
@@ -20,8 +22,8 @@ StageName = Literal["landmark", "expression", "action_unit", "fusion"]
 class Schedule:
     """How long a stage trains and how its learning rate moves.
 
-    `cosine` falls from `lr` to 1 % of it after `warmup` epochs of linear rise; `step` multiplies by 0.1 after each epoch
-    of `milestones` (the paper: lr 0.01, milestones 15 and 30 of 40). The first `small_epochs` epochs see crops of
+    `cosine` falls from `lr` to 1 % of it after `warmup` epochs of linear rise; `step` multiplies by 0.1 after each
+    epoch of `milestones` (the paper: lr 0.01, milestones 15 and 30 of 40). The first `small_epochs` epochs see crops of
     `small_size` pixels instead of the model's own (progressive resizing; stage expression only): cheaper, and early
     epochs lose little by it.
     """
@@ -36,7 +38,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", "be at least 1", self.epochs)
-        require(self.lr > 0, "lr", "be positive", self.lr)
+        require(0 < self.lr < math.inf, "lr", "be positive", self.lr)
         require(self.kind in ("cosine", "step"), "kind", "be cosine or step", self.kind)
         require(self.small_epochs >= 0, "small_epochs", "be at least 0", self.small_epochs)
         require(
@@ -54,8 +56,7 @@ class Schedule:
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def _stage(epochs: int, lr: float) -> Any:
-    return field(default_factory=lambda: Schedule(epochs, lr), metadata={"nested": Schedule})
+_NESTED: Final = {"nested": Schedule}
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,16 @@ class TrainConfig:
     `logit_adjustment`: how much of log(class frequency) is added to the logits in the expression losses, 0 for none, 1
     for a classifier that treats all classes as equally frequent (Menon et al., ICLR 2021). `ema`: decay per step of the
     averaged weights that are validated and kept, 0 for none. `label_smoothing`: share of the target spread evenly.
-    `precision`: `auto` is bf16 where the processor has it. `held_out`: share of `train` that becomes `valid` in an index
-    without that split. `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
+    `precision`: `auto` is bf16 where the processor has it. `held_out`: share of `train` that becomes `valid` in an
+    index without that split. `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
     """
 
     model: ModelName = "edge"
     vocabulary: facs.VocabularyName = "basic"
-    landmark: Schedule = _stage(24, 2e-3)
-    expression: Schedule = _stage(24, 2e-3)
-    action_unit: Schedule = _stage(5, 1e-3)
-    fusion: Schedule = _stage(4, 1e-3)
+    landmark: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
+    expression: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
+    action_unit: Schedule = field(default_factory=partial(Schedule, 5, 1e-3), metadata=_NESTED)
+    fusion: Schedule = field(default_factory=partial(Schedule, 4, 1e-3), metadata=_NESTED)
     batch_size: int = 64
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.05
@@ -83,13 +84,20 @@ class TrainConfig:
     label_smoothing: float = 0.05
     ema: float = 0.998
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    pairwise_form: Literal["corrected", "upstream"] = "corrected"
+    pairwise_form: PairwiseForm = "corrected"
     held_out: float = 0.1
     workers: int = 1
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation, metadata={"nested": Augmentation})
 
     def __post_init__(self) -> None:
+        models, vocabularies = get_args(ModelName), get_args(facs.VocabularyName)
+        require(self.model in models, "model", f"be one of {', '.join(models)}", self.model)
+        require(self.vocabulary in vocabularies, "vocabulary", f"be one of {', '.join(vocabularies)}", self.vocabulary)
+        forms = get_args(PairwiseForm)
+        require(self.pairwise_form in forms, "pairwise_form", f"be one of {', '.join(forms)}", self.pairwise_form)
+        require(self.weight_decay >= 0, "weight_decay", "be at least 0", self.weight_decay)
+        require(0 <= self.momentum < 1, "momentum", "be in [0, 1)", self.momentum)
         require(self.batch_size >= 2, "batch_size", "be at least 2 (batch normalisation)", self.batch_size)
         require(self.optimizer in ("adamw", "sgd"), "optimizer", "be adamw or sgd", self.optimizer)
         require(self.precision in ("auto", "fp32", "bf16"), "precision", "be auto, fp32 or bf16", self.precision)

@@ -21,6 +21,11 @@ from aue_crl_core.training.stages import Setting, Stage, normalised_point_error,
 
 Figures = dict[str, float]
 
+_REMEDY = (
+    "the files of the epochs before are kept; lower that stage's lr in --config (or set precision: fp32) and start in "
+    "another --output, from the last finished stage with --init"
+)
+
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 Bx3xSxS RGB -> float32 Bx3xSxS, normalised, channels-last."""
@@ -33,11 +38,17 @@ def autocast(device: str, precision: str) -> AbstractContextManager:
     """bf16 where asked for; `auto`: where the processor computes in it."""
     if precision == "auto":
         kind = torch.device(device).type
-        has_bf16 = torch.cuda.is_bf16_supported() if kind == "cuda" else torch.cpu._is_avx512_bf16_supported()
-        precision = "bf16" if has_bf16 else "fp32"
+        precision = "bf16" if _computes_bf16(kind) else "fp32"
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def _computes_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported()
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # torch 2.6 and up
+    return kind == "cpu" and probe is not None and probe()
 
 
 def train_one_epoch(
@@ -71,8 +82,8 @@ def train_one_epoch(
         if not math.isfinite(value):
             shown = ", ".join(f"{name} {t.item():.4g}" for name, t in terms.items())
             raise TrainingError(
-                f"the loss must be finite, got {value} in stage {stage.name}, epoch {epoch}, batch {step} ({shown}); "
-                "the last finished epoch is kept: lower the learning rate or set precision: fp32, then --resume"
+                f"the loss must be finite, got {value} in stage {stage.name}, epoch {epoch + 1}, batch {step + 1} "
+                f"({shown}); {_REMEDY}"
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -89,7 +100,11 @@ def train_one_epoch(
 
 @torch.inference_mode()
 def validate(network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[Sample], device: str) -> Figures:
-    """The stage's figures on a validation set: each loss term, and what its `score` names."""
+    """The stage's figures on a validation set: each loss term, and what its `score` names.
+
+    Raises:
+        TrainingError: a figure that is not finite (the last step of an epoch can spoil the weights unseen by its loss).
+    """
     stage.prepare(network, setting.prior, training=False)
     network.eval()
     sums: Figures = defaultdict(float)
@@ -112,8 +127,12 @@ def validate(network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[S
         else:
             logits = network.expression_only(images)
         labels.append(sample.target.argmax(dim=1).cpu().numpy())
+        if not logits.isfinite().all():
+            raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
         probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
     figures = {name: total / count for name, total in sums.items()}
+    if not all(map(math.isfinite, figures.values())):
+        raise TrainingError(f"the figures of stage {stage.name} must be finite, got {figures}; {_REMEDY}")
     if labels:
         metrics = compute(np.concatenate(labels), np.concatenate(probabilities), network.config.expressions)
         figures |= {

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, load_network, save_network
+from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, load_network, read_info, save_network
 from aue_crl_core.config import model_config
-from aue_crl_core.data.dataset import FaceDataset, Sample, hold_out
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset
-from aue_crl_core.errors import TrainingError
+from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
 from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.directory import NEEDS, ORDER, RunPaths, open_run, provenance
 from aue_crl_core.training.ema import WeightAverage
 from aue_crl_core.training.engine import Figures, train_one_epoch, validate
+from aue_crl_core.training.journal import Journal, draw_plots
+from aue_crl_core.training.loading import check_images, datasets, log_frequency, make_loader, with_validation
+from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.stages import SEQUENCE, STAGES, Setting, Stage
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state
-
-HISTORY_FILE = "metrics.csv"
-BEST_FILE = "best.safetensors"
-"""The last finished stage's best epoch, under the name that `--weights DIR` looks for."""
 
 
 class Reporter(Protocol):
@@ -43,7 +37,7 @@ class Reporter(Protocol):
         """A batch is done."""
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is validated: the row that goes into `metrics.csv`."""
+        """An epoch is validated and safe on disk: its row of `metrics.csv`."""
 
     def skipped(self, name: str) -> None:
         """A stage was finished before."""
@@ -66,18 +60,14 @@ class Silent:
 
 
 @dataclass(frozen=True)
-class RunPaths:
-    """The files of a run directory."""
+class _Run:
+    """What all stages share."""
 
-    directory: Path
-
-    def checkpoint(self, stage: StageName) -> Path:
-        """The best epoch of a finished stage."""
-        return self.directory / f"{stage}.safetensors"
-
-    def candidate(self, stage: StageName) -> Path:
-        """The best epoch so far of a stage that is still running."""
-        return self.directory / f"{stage}.unfinished.safetensors"
+    config: TrainConfig
+    indices: list[DatasetIndex]
+    paths: RunPaths
+    device: str
+    reporter: Reporter
 
 
 def train(
@@ -94,125 +84,102 @@ def train(
 ) -> Path:
     """Run `stages` in order in directory `output`; returns the last stage's checkpoint.
 
-    A stage starts from the checkpoint of the one before it in `output`, else from `init`, else (the first stages) from
-    random weights; the landmark net is that of `landmarks` where it is given. Finished stages are skipped.
+    Stages action_unit and fusion start from the checkpoint of the stage before them in `output`, else from `init`; the
+    others from `init`, else from random weights. The landmark net is that of `landmarks`, else the one that this run
+    trained. Finished stages are skipped. After every epoch the whole state is on disk: a run that was killed goes on
+    with `resume` and ends in the same weights as one that was not (on the same machine, with as many threads).
 
     Raises:
-        TrainingError: an unfinished stage without `resume`, a run of another configuration, or a missing earlier stage.
-        DatasetError: the indices have another vocabulary or no usable image.
+        TrainingError: another run in `output`, an unfinished stage without `resume`, a missing earlier stage, indices
+            of another vocabulary, or a loss that is not finite.
+        CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
+        DatasetError: no usable image, a split that is missing, or images that are gone.
+        ConfigError: no stage, or a device that is not there.
     """
-    paths, reporter = RunPaths(output), reporter or Silent()
-    indices = [_with_validation(index, config) for index in data]
-    _start_directory(config, data, output, resume)
-    network = build_network(model_config(config.model, config.vocabulary))
+    if not stages:
+        raise ConfigError(f"stages must name at least one of {', '.join(ORDER)}, got none")
+    _check_device(device)
+    paths = RunPaths(output)
+    run = _Run(config, [with_validation(i, config) for i in data], paths, device, reporter or Silent())
+    check_images(run.indices)
+    if landmarks is not None:
+        read_info(landmarks)
+    if init is not None:
+        _check_same_model(init, read_info(init), config)
+    _check_order(stages, paths, init)
+    open_run(paths, config, data, stages, resume)
+    keep_freed_memory()
     for name in stages:
         if paths.checkpoint(name).is_file():
-            reporter.skipped(name)
+            run.reporter.skipped(name)
             continue
         torch.manual_seed(config.seed)
-        network = _starting_network(name, config, paths, init, landmarks)
-        _run_stage(STAGES[name], network.to(device), config, indices, paths, device, reporter)
-    final = paths.checkpoint(stages[-1])
-    shutil.copyfile(final, output / BEST_FILE)
-    return final
+        network, prior = _starting_weights(name, config, paths, init, landmarks)
+        _run_stage(STAGES[name], network, prior, run)
+        paths.refresh_best()
+    return paths.checkpoint(stages[-1])
 
 
-def _with_validation(index: DatasetIndex, config: TrainConfig) -> DatasetIndex:
-    if index.vocabulary != config.vocabulary:
-        raise TrainingError(
-            f"the index of layout {index.layout} has the {index.vocabulary} vocabulary, the run has {config.vocabulary}; "
-            f"train with vocabulary: {index.vocabulary}"
-        )
-    return index if "valid" in index.splits() else hold_out(index, config.held_out, config.seed)
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ConfigError(f"device must be cpu, cuda or cuda:N, got {device!r}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device must be available to torch, got {device!r} (torch sees no CUDA device); use cpu")
 
 
-def _start_directory(config: TrainConfig, data: Sequence[DatasetIndex], output: Path, resume: bool) -> None:
-    """Write what the run is, or check that it is the same run."""
-    about = {"config": config.to_dict(), "data": _provenance(data)}
-    file = output / "run.json"
-    if file.is_file():
-        before = json.loads(file.read_text())
-        before["config"]["workers"] = config.workers  # how it is computed, not what
-        if before != json.loads(json.dumps(about)):
-            raise TrainingError(
-                f"{output} holds a run of another configuration or data ({file}); choose another --output"
-            )
-        progress = read_progress(output)
-        if progress and not resume:
-            raise TrainingError(
-                f"{output} holds an unfinished stage {progress.stage} (epoch {progress.epoch}); "
-                "go on with --resume, or choose another --output"
-            )
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(about, indent=1) + "\n")
-
-
-def _provenance(data: Sequence[DatasetIndex]) -> list[dict[str, Any]]:
-    return [{"layout": i.layout, "data_hash": i.data_hash, "images": dict(i.splits())} for i in data]
-
-
-def _starting_network(
+def _starting_weights(
     name: StageName, config: TrainConfig, paths: RunPaths, init: Path | None, landmarks: Path | None
-) -> AueCrl:
-    order: tuple[StageName, ...] = ("landmark", *SEQUENCE)
-    earlier = [s for s in order[: order.index(name)] if paths.checkpoint(s).is_file()]
-    start = paths.checkpoint(earlier[-1]) if earlier else init
+) -> tuple[AueCrl, torch.Tensor | None]:
+    """The network that a stage starts from, and the prior's table where an earlier stage has trained it."""
+    finished = paths.finished()
+    start = paths.checkpoint(NEEDS[name]) if NEEDS.get(name) in finished else init
+    prior = None
     if start is not None:
-        network = load_network(start)[0]
-    elif name in ("action_unit", "fusion"):
-        needed = order[order.index(name) - 1]
-        raise TrainingError(
-            f"stage {name} starts from stage {needed}, and {paths.checkpoint(needed)} does not exist; "
-            f"run --stage {needed} first, use --stage all, or give --init CHECKPOINT"
-        )
+        network, info = load_network(start)
+        _check_same_model(start, info, config)
+        prior = None if info.prior is None else torch.tensor(info.prior)
     else:
         network = build_network(model_config(config.model, config.vocabulary))
+    if landmarks is None and "landmark" in finished:
+        landmarks = paths.checkpoint("landmark")
     if landmarks is not None and name != "landmark":
         load_landmark_net(network, landmarks)
-    return network
+    return network, prior
 
 
-def _datasets(stage: Stage, network: AueCrl, indices: list[DatasetIndex], config: TrainConfig) -> tuple[Any, Any]:
-    parts = [[index.select(split) for index in indices] for split in ("train", "valid")]
-    if stage.name == "landmark":
-        preprocessing = replace(network.config.preprocessing, input_size=network.landmark_net.input_size)
-        return (
-            LandmarkDataset(parts[0], preprocessing, LANDMARK_AUGMENTATION, config.seed),
-            LandmarkDataset(parts[1], preprocessing),
-        )
-    preprocessing = network.config.preprocessing
-    return (
-        FaceDataset(parts[0], preprocessing, config.augmentation, config.seed),
-        FaceDataset(parts[1], preprocessing),
-    )
+def _check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None) -> None:
+    done = set(paths.finished())
+    for stage in stages:
+        needed = NEEDS.get(stage)
+        if stage not in done and needed is not None and needed not in done and init is None:
+            raise TrainingError(
+                f"stage {stage} starts from stage {needed}, and {paths.checkpoint(needed)} does not exist; "
+                f"run --stage {needed} first, use --stage all, or give --init CHECKPOINT"
+            )
+        done.add(stage)
 
 
-def _loader(dataset: Dataset[Sample], config: TrainConfig, device: str, seed: int | None) -> DataLoader:
-    """`seed` None: in order, every sample."""
-    return DataLoader(
-        dataset,
-        batch_size=config.batch_size if seed is not None else 128,
-        shuffle=seed is not None,
-        drop_last=seed is not None,
-        generator=torch.Generator().manual_seed(seed or 0),
-        num_workers=config.workers,
-        worker_init_fn=_one_thread,
-        pin_memory=device.startswith("cuda"),
-        prefetch_factor=4 if config.workers else None,
-    )
+def _check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> None:
+    for what, got, expected in (
+        ("vocabulary", info.config.vocabulary, config.vocabulary),
+        ("model", info.config.backbone, config.model),
+    ):
+        if got != expected:
+            raise CheckpointError(
+                f"{path} must have the run's {what} {expected!r} to start from, got {got!r}; "
+                f"train with {what}: {got}, or give another --init"
+            )
 
 
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
-def _optimizer(config: TrainConfig, parameters: list[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """Weight decay on weights only, not on biases and BatchNorm."""
+def _optimizer(
+    config: TrainConfig, network: list[torch.nn.Parameter], prior: list[torch.nn.Parameter], lr: float
+) -> torch.optim.Optimizer:
+    """Weight decay on the network's weights only: not on biases, BatchNorm and the prior's probabilities."""
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in network if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in network if p.ndim <= 1] + prior, "weight_decay": 0.0},
     ]
     groups = [g for g in groups if g["params"]]
     if config.optimizer == "sgd":
@@ -220,120 +187,81 @@ def _optimizer(config: TrainConfig, parameters: list[torch.nn.Parameter], lr: fl
     return torch.optim.AdamW(groups, lr=lr)
 
 
-def _log_frequency(dataset: Any, classes: int) -> torch.Tensor:
-    if not isinstance(dataset, FaceDataset):
-        return torch.zeros(classes)
-    counts = torch.bincount(torch.from_numpy(dataset.labels), minlength=classes).float()
-    return (counts.clamp(min=1) / counts.sum()).log()
-
-
-def _run_stage(
-    stage: Stage,
-    network: AueCrl,
-    config: TrainConfig,
-    indices: list[DatasetIndex],
-    paths: RunPaths,
-    device: str,
-    reporter: Reporter,
-) -> None:
+def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _Run) -> None:
+    config, paths, device = run.config, run.paths, run.device
     schedule = getattr(config, stage.name)
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(device, memory_format=torch.channels_last)
     prior = LearnablePrior(config.vocabulary).to(device)
-    train_set, valid_set = _datasets(stage, network, indices, config)
-    setting = Setting(config, prior, _log_frequency(train_set, len(network.config.expressions)).to(device))
-    optimizer = _optimizer(config, stage.prepare(network, prior, training=True), schedule.lr)
+    if table is not None:
+        with torch.no_grad():
+            prior.table.copy_(table)
+    keep_prior = stage.trains_prior or table is not None
+    train_set, valid_set = datasets(stage.name, network, run.indices, config)
+    steps = len(train_set) // config.batch_size
+    if steps == 0:
+        raise TrainingError(
+            f"a batch of {config.batch_size} needs as many images, the index has {len(train_set)} to train on; "
+            "choose a smaller --batch-size"
+        )
+    setting = Setting(config, prior, log_frequency(train_set, len(network.config.expressions)).to(device))
+    optimizer = _optimizer(config, *stage.prepare(network, prior, training=True), schedule.lr)
     average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
     modules = {"network": network, "prior": prior}
     progress = Progress(stage.name)
     saved = read_progress(paths.directory)
     if saved and saved.stage == stage.name:
         progress = load_state(paths.directory, modules, optimizer, average)
-    valid_loader = _loader(valid_set, config, device, None)
-    steps = len(train_set) // config.batch_size
-    if steps == 0:
-        raise TrainingError(
-            f"a batch of {config.batch_size} needs as many images, the index has {len(train_set)} to train on"
-        )
-    reporter.stage(stage.name, schedule.epochs, steps, progress.epoch)
+    valid_loader = make_loader(valid_set, config, device, None)
+    run.reporter.stage(stage.name, schedule.epochs, steps, progress.epoch)
 
     def set_lr(epoch: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr * schedule.factor(epoch)
 
-    for epoch in range(progress.epoch, schedule.epochs):
-        seed = config.seed * 1_000_003 + epoch
-        torch.manual_seed(seed)
-        small = epoch < schedule.small_epochs and stage.name == "expression"
-        train_set.set_epoch(epoch, schedule.small_size if small else None)
-        losses = train_one_epoch(
-            network,
-            stage,
-            setting,
-            _loader(train_set, config, device, seed),
-            optimizer,
-            set_lr,
-            epoch,
-            steps,
-            device,
-            average,
-            reporter.step,
-        )
-        if average:
-            with average.applied():
+    with Journal(paths.directory, stage.name) as journal:
+        for epoch in range(progress.epoch, schedule.epochs):
+            seed = config.seed * 1_000_003 + epoch
+            torch.manual_seed(seed)
+            small = epoch < schedule.small_epochs and stage.name == "expression"
+            train_set.set_epoch(epoch, schedule.small_size if small else None)
+            losses = train_one_epoch(
+                network,
+                stage,
+                setting,
+                make_loader(train_set, config, device, seed),
+                optimizer,
+                set_lr,
+                epoch,
+                steps,
+                device,
+                average,
+                run.reporter.step,
+            )
+            with average.applied() if average else nullcontext():
                 figures = validate(network, stage, setting, valid_loader, device)
-                _keep_if_best(stage, network, prior, config, indices, figures, progress, paths)
-        else:
-            figures = validate(network, stage, setting, valid_loader, device)
-            _keep_if_best(stage, network, prior, config, indices, figures, progress, paths)
-        progress.epoch = epoch + 1
-        save_state(paths.directory, progress, modules, optimizer, average)
-        row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
-        row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
-        _append(paths.directory / HISTORY_FILE, row)
-        reporter.epoch(row)
+                if _better(stage, figures, progress):
+                    info = CheckpointInfo(
+                        network.config,
+                        stage.name,
+                        data=tuple(provenance(run.indices)),
+                        metrics={**figures, "epoch": epoch + 1},
+                    )
+                    save_network(paths.candidate(stage.name), network, info, prior.table if keep_prior else None)
+            progress.epoch = epoch + 1
+            row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
+            row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
+            journal.write(row)
+            save_state(paths.directory, progress, modules, optimizer, average)
+            run.reporter.epoch(row)
     paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
     (paths.directory / STATE_FILE).unlink()
+    draw_plots(paths.directory, paths.checkpoint(stage.name))
 
 
-def _keep_if_best(
-    stage: Stage,
-    network: AueCrl,
-    prior: LearnablePrior,
-    config: TrainConfig,
-    indices: list[DatasetIndex],
-    figures: Figures,
-    progress: Progress,
-    paths: RunPaths,
-) -> None:
+def _better(stage: Stage, figures: Figures, progress: Progress) -> bool:
+    """Whether this epoch is the best so far; notes it in `progress`."""
     score = figures[stage.score]
-    better = progress.best is None or (score > progress.best if stage.higher_is_better else score < progress.best)
-    if better:
-        progress.best = score
-        info = CheckpointInfo(
-            network.config,
-            stage.name,
-            data=tuple(_provenance(indices)),
-            metrics={**figures, "epoch": progress.epoch + 1},
-        )
-        save_network(paths.candidate(stage.name), network, info, prior.table)
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    """Add a row to the history; columns that are new widen the file."""
-    rows = read_history(path)
-    rows.append({k: str(v) for k, v in row.items()})
-    columns = list(dict.fromkeys(k for r in rows for k in r))
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
-
-
-def read_history(path: Path) -> list[dict[str, str]]:
-    """The rows of `metrics.csv`; none if there is no such file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    if progress.best is not None and (score <= progress.best if stage.higher_is_better else score >= progress.best):
+        return False
+    progress.best = score
+    return True

@@ -41,7 +41,8 @@ class Stage:
 
     `trained`: parts of the network by attribute path; all else is frozen, BatchNorm statistics too. `trains_prior`:
     whether the prior table is trained as well. `loss(network, images, sample, setting)`: images are normalised.
-    `outputs`: what validation keeps of each batch. `score`: the validation figure by which epochs are compared.
+    `score`: the validation figure by which epochs are compared. `logits`: the head whose accuracy validation measures;
+    None: it measures the loss terms.
     """
 
     name: StageName
@@ -52,16 +53,18 @@ class Stage:
     trains_prior: bool = False
     logits: Literal["expression", "fused"] | None = None
 
-    def prepare(self, network: AueCrl, prior: LearnablePrior, training: bool) -> list[nn.Parameter]:
-        """Set modes and gradients for this stage; the parameters to train."""
+    def prepare(
+        self, network: AueCrl, prior: LearnablePrior, training: bool
+    ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Set modes and gradients for this stage; the parameters to train, of the network and of the prior."""
         network.eval().requires_grad_(False)
         prior.requires_grad_(self.trains_prior)
-        parameters = list(prior.parameters()) if self.trains_prior else []
+        parameters: list[nn.Parameter] = []
         for path in self.trained:
             part = network.get_submodule(path)
             part.train(training).requires_grad_(True)
             parameters += part.parameters()
-        return parameters
+        return parameters, list(prior.parameters()) if self.trains_prior else []
 
 
 def sample_points(network: AueCrl, images: Tensor, sample: Sample) -> Tensor:

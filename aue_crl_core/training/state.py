@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from aue_crl_core.checkpoint import write_tensors
+from aue_crl_core.errors import TrainingError
 from aue_crl_core.training.ema import WeightAverage
 
 STATE_FILE = "state.safetensors"
@@ -45,20 +48,27 @@ def save_state(
         tensors.update({f"average/{i}": t for i, t in enumerate(average.averages)})
         progress.ema_steps = average.steps
     progress.optimizer_groups = saved["param_groups"]
-    part = directory / (STATE_FILE + ".part")
-    save_file(
-        {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, {"progress": json.dumps(asdict(progress))}
-    )
-    part.replace(directory / STATE_FILE)
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_tensors(directory / STATE_FILE, plain, {"progress": json.dumps(asdict(progress))})
 
 
 def read_progress(directory: Path) -> Progress | None:
-    """The progress of an unfinished stage; None if there is none."""
+    """The progress of an unfinished stage; None if there is none.
+
+    Raises:
+        TrainingError: the state file is damaged.
+    """
     path = directory / STATE_FILE
     if not path.is_file():
         return None
-    with safe_open(path, "pt") as file:
-        return Progress(**json.loads(file.metadata()["progress"]))
+    try:
+        with safe_open(path, "pt") as file:
+            return Progress(**json.loads(file.metadata()["progress"]))
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise TrainingError(
+            f"{path} must be the state of an unfinished stage, got: {error}; "
+            "remove it to train that stage from its start"
+        ) from error
 
 
 def load_state(
@@ -67,22 +77,39 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None,
 ) -> Progress:
-    """Put a saved state back into modules, optimiser and average; returns its progress."""
+    """Put a saved state back into modules, optimiser and average; returns its progress.
+
+    Raises:
+        TrainingError: there is no state, or it is of another network or optimiser.
+    """
     progress = read_progress(directory)
+    if progress is None:
+        raise TrainingError(f"no state of an unfinished stage in {directory}; train without --resume")
     tensors = load_file(directory / STATE_FILE)
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         prefix, _, rest = name.partition("/")
         parts.setdefault(prefix, {})[rest] = tensor
     for prefix, module in modules.items():
-        module.load_state_dict(parts[prefix])
+        try:
+            module.load_state_dict(parts.get(prefix, {}))
+        except RuntimeError as error:
+            raise TrainingError(f"the state in {directory} is of another {prefix}: {error}") from error
     entries: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts.get("optimizer", {}).items():
         number, _, key = name.partition("/")
         entries.setdefault(int(number), {})[key] = tensor
-    optimizer.load_state_dict({"state": entries, "param_groups": progress.optimizer_groups})
+    try:
+        optimizer.load_state_dict({"state": entries, "param_groups": progress.optimizer_groups})
+    except ValueError as error:
+        raise TrainingError(f"the state in {directory} is of another optimiser: {error}") from error
     if average:
+        saved = parts.get("average", {})
+        if len(saved) != len(average.averages):
+            raise TrainingError(
+                f"the state in {directory} must hold {len(average.averages)} averaged tensors, got {len(saved)}"
+            )
         for i, tensor in enumerate(average.averages):
-            tensor.copy_(parts["average"][str(i)])
+            tensor.copy_(saved[str(i)])
         average.steps = progress.ema_steps
     return progress

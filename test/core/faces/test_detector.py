@@ -130,7 +130,7 @@ def test_auto_does_not_take_a_damaged_model(empty_cache):
 
 
 def test_yunet_without_its_model_says_how_to_get_it(empty_cache):
-    with pytest.raises(ConfigError, match=r"model_path must be a file.*fetch\('yunet'\)"):
+    with pytest.raises(ConfigError, match=r"model_path must be a file.*aue-crl doctor --fetch yunet"):
         make_detector("yunet")
 
 

@@ -1,0 +1,246 @@
+"""`aue-crl bench`: how fast each part of the way from image to prediction is on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import cv2
+import numpy as np
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.cli import console as screen
+from aue_crl_core.cli.demo import photograph_path
+from aue_crl_core.config import ModelName, model_config
+from aue_crl_core.engines import Engine, EngineName, EngineOutput, make_engine
+from aue_crl_core.engines.base import Crops, Floats
+from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
+from aue_crl_core.faces.detector import DetectorName, make_detector
+from aue_crl_core.media.images import load_image
+from aue_crl_core.types import Frame, Image
+
+WIDTH, HEIGHT = 640, 480
+BATCHES: Final = (1, 8)
+_WARM_UP: Final = 1
+_LEAST_RUNS: Final = 5
+_MOST_RUNS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One row: `part` timed on `faces` faces, the median and 95th percentile of `runs` calls, in milliseconds."""
+
+    part: str
+    faces: int
+    p50_ms: float
+    p95_ms: float
+    runs: int
+
+    @property
+    def faces_per_second(self) -> float:
+        """At the median."""
+        return 1000 * self.faces / self.p50_ms
+
+
+class UntrainedEngine:
+    """A network of random weights through torch, for timing only; points come from another engine, so faces are found.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+    """
+
+    name = "torch"
+
+    def __init__(self, model: ModelName, points: Engine, device: str, threads: int) -> None:
+        try:
+            import torch
+
+            from aue_crl_core.networks.aue_crl import build_network
+            from aue_crl_core.networks.deployed import DeployedExpressionNet
+        except ImportError as error:
+            reason = import_failure(error, "torch")
+            raise MissingDependencyError("torch", "train", f"--model {model}", reason) from error
+        torch.set_num_threads(threads)
+        self.device = device
+        self.config = model_config(model)
+        self.landmark_size = points.landmark_size
+        self._points = points
+        self._torch = torch
+        network = build_network(self.config).eval().to(memory_format=torch.channels_last)
+        self._network = DeployedExpressionNet(network).eval().to(device)
+
+    def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
+        """See `Engine`."""
+        return self._points.landmarks(crops)
+
+    def predict(self, crops: Crops, points: Floats) -> EngineOutput:
+        """See `Engine`."""
+        with self._torch.inference_mode():
+            inputs = (self._torch.from_numpy(array).to(self.device) for array in (crops, points))
+            return EngineOutput(*(output.cpu().numpy() for output in self._network(*inputs)))
+
+
+def command(
+    weights: Annotated[
+        str, typer.Option("--weights", "-w", help="A shipped name, a file, or a training run's folder.")
+    ] = "edge",
+    engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "onnx",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    model: Annotated[
+        ModelName | None,
+        typer.Option(
+            help="Time this network (resnet101: minutes) with random weights in torch; points come from --weights."
+        ),
+    ] = None,
+    detector: Annotated[DetectorName, typer.Option(help="How faces are found.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; default: all that this process may use.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.0, help="About how long to time each row.")] = 3.0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows here too.")] = None,
+    markdown: Annotated[bool, typer.Option(help="Print a Markdown table.")] = False,
+) -> None:
+    """Measure faces per second and milliseconds on this machine.
+
+    On real pixels: a 640x480 picture of the demo photograph, and one with eight copies of it.
+    """
+    threads = threads or _processors()
+    cv2.setNumThreads(threads)
+    source: Engine = make_engine(weights, engine, device, threads)
+    if model is not None:
+        source = UntrainedEngine(model, source, device, threads)
+    analyzer = FaceAnalyzer(source, make_detector(detector))
+    errors = screen.err()
+    timings: list[Timing] = []
+    photograph = load_image(photograph_path())
+    with errors.status("timing") if errors.is_terminal else contextlib.nullcontext():
+        for faces in BATCHES:
+            timings += _measure(analyzer, picture_of(photograph, faces), faces, seconds)
+    about = {
+        "network": f"{model} (random weights)" if model else weights,
+        "engine": source.name,
+        "device": device,
+        "detector": analyzer.detector.name,
+        "threads": threads,
+        "processor": _processor_name(),
+        "input_px": source.config.preprocessing.input_size,
+    }
+    console = screen.out()
+    _print_markdown(console, about, timings) if markdown else _print_table(console, about, timings)
+    if json_file is not None:
+        rows = [{**dataclasses.asdict(t), "faces_per_second": t.faces_per_second} for t in timings]
+        _write(json_file, {**about, "rows": rows})
+        console.print(Text(f"written: {json_file}"), soft_wrap=True)
+
+
+def picture_of(photograph: Image, faces: int) -> Image:
+    """A 640x480 picture with one face, about 145 px wide, or eight of 75 px in a 4x2 grid. HxWx3 uint8 RGB."""
+    portrait = photograph[:, 56:456]
+    if faces == 1:
+        portrait = cv2.resize(portrait, (320, HEIGHT), interpolation=cv2.INTER_AREA)
+        return cv2.copyMakeBorder(portrait, 0, 0, 160, 160, cv2.BORDER_REPLICATE)
+    small = cv2.resize(portrait, (WIDTH // 4, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    return np.tile(small, (2, 4, 1))
+
+
+def _measure(analyzer: FaceAnalyzer, picture: Image, faces: int, seconds: float) -> list[Timing]:
+    found = analyzer.find([picture])[0]
+    if len(found) != faces:
+        raise ConfigError(
+            f"--detector and --weights must find {faces} faces in the picture, got {len(found)} with "
+            f"'{analyzer.detector.name}'; use --detector cascade and trained weights"
+        )
+    engine = analyzer.engine
+    maps = [map_from_points(face.points, engine.config.preprocessing) for face in found]
+    crops = np.stack([cut(picture, m, engine.config.preprocessing.input_size) for m in maps])
+    points = np.stack([apply(inverse(m), f.points) for m, f in zip(maps, found, strict=True)]).astype(np.float32)
+    small = np.stack([cv2.resize(crop, (engine.landmark_size,) * 2, interpolation=cv2.INTER_AREA) for crop in crops])
+    clock = iter(range(1 << 30))
+
+    def follow() -> None:
+        analyzer.process([Frame(picture, time_s=next(clock) / 30, camera=f"bench{faces}")])
+
+    every = analyzer.config.detect_every
+    parts: tuple[tuple[str, Callable[[], object]], ...] = (
+        (f"detection, {WIDTH}x{HEIGHT}", lambda: analyzer.detector(picture)),
+        ("face points, one pass", lambda: engine.landmarks(small)),
+        ("network", lambda: engine.predict(crops, points)),
+        ("whole path, single image", lambda: analyzer(picture)),
+        (f"whole path, video, detection every {every} frames", follow),
+    )
+    return [_time(part, faces, call, seconds) for part, call in parts]
+
+
+def _time(part: str, faces: int, call: Callable[[], object], seconds: float) -> Timing:
+    for _ in range(_WARM_UP):
+        call()
+    spent: list[float] = []
+    began = time.perf_counter()
+    while len(spent) < _LEAST_RUNS or (time.perf_counter() - began < seconds and len(spent) < _MOST_RUNS):
+        start = time.perf_counter()
+        call()
+        spent.append((time.perf_counter() - start) * 1e3)
+    p50, p95 = np.percentile(spent, [50, 95])
+    return Timing(part, faces, float(p50), float(p95), len(spent))
+
+
+_HEADER: Final = ("part", ">faces", ">ms p50", ">ms p95", ">faces/s")
+
+
+def _cells(timing: Timing) -> tuple[str, ...]:
+    rate = timing.faces_per_second
+    return timing.part, str(timing.faces), f"{timing.p50_ms:.1f}", f"{timing.p95_ms:.1f}", f"{rate:.0f}"
+
+
+def _title(about: Mapping[str, object]) -> str:
+    threads = "thread" if about["threads"] == 1 else "threads"
+    return (
+        f"{about['network']}, {about['input_px']} px, {about['engine']} on {about['device']}, "
+        f"{about['threads']} {threads}, {about['processor']}"
+    )
+
+
+def _print_table(console: Console, about: Mapping[str, object], timings: Sequence[Timing]) -> None:
+    table = screen.plain_table(*_HEADER, title=_title(about))
+    for timing in timings:
+        table.add_row(*_cells(timing))
+    console.print(table)
+
+
+def _print_markdown(console: Console, about: Mapping[str, object], timings: Sequence[Timing]) -> None:
+    names = [name.lstrip(">") for name in _HEADER]
+    rules = ["---:" if name.startswith(">") else "---" for name in _HEADER]
+    rows = [names, rules, *(_cells(timing) for timing in timings)]
+    lines = [_title(about) + ":", "", *("| " + " | ".join(row) + " |" for row in rows)]
+    console.print("\n".join(lines), soft_wrap=True)
+
+
+def _write(path: Path, values: Mapping[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json {path} cannot be written: {error.strerror or error}") from error
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor_name() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

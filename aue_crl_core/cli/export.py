@@ -1,0 +1,56 @@
+"""`aue-crl export`: a checkpoint becomes ONNX files that need no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from aue_crl_core.cli.console import out
+
+if TYPE_CHECKING:
+    from aue_crl_core.types import Image
+
+_CROPS: Final = 5
+
+
+def command(
+    weights: Annotated[str, typer.Option(help="A shipped name, a .safetensors file, or a training run's directory.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The model to write (.onnx); its landmark net goes beside.")
+    ],
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights as float16: half the size, same speed.")
+    ] = False,
+) -> None:
+    """Write MODEL.onnx and MODEL.landmarks.onnx, then compare them with torch."""
+    from rich.text import Text
+
+    from aue_crl_core.engines import find_weights
+    from aue_crl_core.export import export_onnx, largest_difference
+
+    checkpoint = find_weights(weights, "torch")
+    console = out()
+    for path in export_onnx(checkpoint, output, half):
+        console.print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB"))
+    images, what = check_images()
+    difference = largest_difference(checkpoint, output, images)
+    rounding = " (the rounding to float16 included)" if half else ""
+    console.print(f"largest difference from torch on {len(images)} {what}: {difference:.1e}{rounding}")
+
+
+def check_images() -> tuple[list[Image], str]:
+    """Images to compare the engines on: crops of the portrait that comes with matplotlib, else noise."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    try:
+        from matplotlib import get_data_path
+    except ImportError:
+        return [rng.integers(0, 256, (96, 96, 3), dtype=np.uint8) for _ in range(_CROPS)], "random images"
+    from aue_crl_core.media.images import load_image
+
+    portrait = load_image(Path(get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    corners = [(int(x), int(y)) for x, y in rng.integers((130, 100), (190, 160), (_CROPS, 2))]
+    return [portrait[y : y + 220, x : x + 220] for x, y in corners], "crops of a portrait"

@@ -1,0 +1,282 @@
+"""`aue-crl run`: faces of images, folders, videos and a camera, into tables and pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
+from aue_crl_core.cli import console as screen
+from aue_crl_core.config import require
+from aue_crl_core.engines import EngineName
+from aue_crl_core.errors import ImageError
+from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName
+from aue_crl_core.media.overlay_writer import OverlayWriter, open_overlay
+from aue_crl_core.media.sinks import JsonlSink, Sink, open_sink
+from aue_crl_core.media.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
+from aue_crl_core.types import FacePrediction, Frame
+
+BATCH: Final = 8
+_BATCH_PIXELS: Final = 32_000_000
+_TABLE_FRAMES: Final = 20
+_INTERRUPTED: Final = 130
+
+
+@dataclass
+class Tally:
+    """What a run has seen so far; `shown` keeps the first images for the table on the screen."""
+
+    frames: int = 0
+    empty: int = 0
+    faces: int = 0
+    expressions: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    tracks: set[str] = field(default_factory=set)
+    shown: list[tuple[str, Sequence[FacePrediction]]] = field(default_factory=list)
+    problems: list[SourceProblem] = field(default_factory=list)
+    interrupted: bool = False
+
+    def add(self, frame: Frame, faces: Sequence[FacePrediction]) -> None:
+        """Count one frame."""
+        self.frames += 1
+        self.empty += not faces
+        self.faces += len(faces)
+        self.expressions.update(face.expression for face in faces)
+        self.states.update(face.state for face in faces)
+        if frame.camera:
+            self.tracks.update(face.face_id for face in faces)
+
+    @property
+    def failures(self) -> list[SourceProblem]:
+        """The problems that are errors."""
+        return [problem for problem in self.problems if problem.is_error]
+
+
+def command(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Images, globs, folders, videos, a camera index, or a URL.")
+    ],
+    weights: Annotated[
+        str, typer.Option("--weights", "-w", help="A shipped name, a file, or a training run's folder.")
+    ] = "edge",
+    engine: Annotated[EngineName, typer.Option(help="What runs the networks.")] = "onnx",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help=".jsonl, .csv or .parquet; - writes JSONL to the pipe."),
+    ] = None,
+    overlay: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
+    ] = None,
+    max_faces: Annotated[int, typer.Option(min=1, help="At most so many faces a frame, the largest first.")] = 8,
+    min_face: Annotated[
+        float, typer.Option(metavar="PX", help="Side of the smallest face searched for, in pixels.")
+    ] = DEFAULT_MIN_FACE_PX,
+    detector: Annotated[
+        DetectorName, typer.Option(help="How faces are found; none: every image is a face crop already.")
+    ] = "auto",
+    detector_model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A YuNet model file for --detector yunet.")
+    ] = None,
+    detect_every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="In videos, search anew every N-th frame and follow in between.")
+    ] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads of the engine; default: its own choice.")
+    ] = None,
+) -> None:
+    """Recognise faces in images, folders, videos or a camera.
+
+    A source that is missing or damaged is reported, the others are done, and the exit code is 1. Ctrl-C ends a camera.
+    """
+    found, problems = resolve_sources(sources)
+    tally = Tally(problems=problems)
+    errors = screen.err()
+    if not found:
+        _print_problems(errors, tally)
+        _print_error(errors, "nothing to do: no image, video or camera among the sources")
+        raise typer.Exit(1)
+    _check_cameras(found)
+    config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every)
+    analyzer = FaceAnalyzer.load(
+        weights,
+        engine,
+        device,
+        detector=detector,
+        detector_model=detector_model,
+        min_face_px=min_face,
+        threads=threads,
+        config=config,
+    )
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(_open_output(output, analyzer.expressions)) if output else None
+        drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
+        show = sink is None and not any(source.is_stream for source in found)
+        progress = stack.enter_context(_progress(errors))
+        endless = _analyse(analyzer, found, tally, sink, drawing, show, progress)
+    seconds = time.monotonic() - began
+    results = errors if str(output) == "-" else screen.out()
+    if show:
+        _print_faces(results, tally)
+    _print_summary(results, tally, seconds, [str(path) for path in (output, overlay) if path and str(path) != "-"])
+    _print_problems(errors, tally)
+    if tally.interrupted and not endless:
+        raise typer.Exit(_INTERRUPTED)
+    if tally.failures and not tally.frames:
+        _print_error(errors, "not one frame could be read")
+    if tally.failures:
+        raise typer.Exit(1)
+
+
+def _check_cameras(sources: Sequence[FrameSource]) -> None:
+    cameras = [source.name for source in sources if isinstance(source, CameraSource)]
+    require(len(cameras) <= 1, "sources", "name one camera at most (start one `aue-crl run` for each)", cameras)
+
+
+def _open_output(path: Path, expressions: Sequence[str]) -> Sink:
+    return JsonlSink(Path("/dev/stdout"), expressions) if str(path) == "-" else open_sink(path, expressions=expressions)
+
+
+def _open_drawing(path: str, sources: Sequence[FrameSource]) -> OverlayWriter:
+    drawing = open_overlay(path)
+    if not drawing.accepts_many:
+        several = len(sources) > 1 or sources[0].is_stream
+        require(not several, "--overlay", "be a folder or an .mp4 file where there are several frames", path)
+    return drawing
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _analyse(
+    analyzer: FaceAnalyzer,
+    sources: Sequence[FrameSource],
+    tally: Tally,
+    sink: Sink | None,
+    drawing: OverlayWriter | None,
+    show: bool,
+    progress: Progress,
+) -> bool:
+    """Everything from the first frame to the last; true where Ctrl-C ended a source that has no end of its own."""
+    counts = [source.frame_count for source in sources] if not progress.disable else []
+    total = None if None in counts else sum(count or 0 for count in counts)
+    task = progress.add_task(_short(sources[0].name), total=total, speed="")
+    began, endless = time.monotonic(), False
+    try:
+        for source, frames in _batches(sources, tally.problems):
+            endless = isinstance(source, CameraSource) or "://" in source.name
+            for frame, faces in zip(frames, analyzer.process(frames), strict=True):
+                tally.add(frame, faces)
+                if sink is not None:
+                    sink.write(frame, faces)
+                if drawing is not None:
+                    drawing.write(frame, faces)
+                if show and len(tally.shown) < _TABLE_FRAMES:
+                    tally.shown.append((frame.source, faces))
+            speed = tally.frames / (time.monotonic() - began)
+            progress.update(task, completed=tally.frames, description=_short(source.name), speed=f"{speed:.1f}/s")
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    return endless
+
+
+def _batches(
+    sources: Sequence[FrameSource], problems: list[SourceProblem]
+) -> Iterator[tuple[FrameSource, list[Frame]]]:
+    """Frames as they are analysed together: several images, or one frame of a stream. What can't be read is noted."""
+    waiting: list[Frame] = []
+    last: FrameSource | None = None
+    for source in sources:
+        if last is not None and source.is_stream and waiting:
+            yield last, waiting
+            waiting = []
+        try:
+            for frame in source:
+                waiting.append(frame)
+                pixels = sum(f.image.shape[0] * f.image.shape[1] for f in waiting)
+                if source.is_stream or len(waiting) >= BATCH or pixels >= _BATCH_PIXELS:
+                    yield source, waiting
+                    waiting = []
+        except ImageError as error:
+            problems.append(SourceProblem(source.name, str(error)))
+        last = source
+    if last is not None and waiting:
+        yield last, waiting
+
+
+def _short(name: str) -> str:
+    last = Path(name).name or name
+    return last if len(last) <= 32 else f"{last[:15]}...{last[-14:]}"
+
+
+def _print_faces(console: Console, tally: Tally) -> None:
+    if not tally.shown:
+        return
+    console.print(screen.face_table(tally.shown, console))
+    if tally.frames > len(tally.shown):
+        rest = tally.frames - len(tally.shown)
+        console.print(f"... and {_count(rest, 'image')} more; --output FILE keeps all of them\n", style="dim")
+
+
+def _print_summary(console: Console, tally: Tally, seconds: float, written: Sequence[str]) -> None:
+    stopped = " until Ctrl-C" if tally.interrupted else ""
+    rate = tally.frames / seconds if seconds > 0 else 0.0
+    tracks = f" in {_count(len(tally.tracks), 'track')}" if tally.tracks else ""
+    console.print(
+        Text(_count(tally.frames, "frame"), style="bold")
+        .append(f" in {seconds:.1f} s ({rate:.1f} a second){stopped}: ", style="not bold")
+        .append(_count(tally.faces, "face"))
+        .append(f"{tracks}; {_count(tally.empty, 'frame')} without a face", style="not bold")
+    )
+    counts = Text("  ").join(
+        Text(f"{name} {number}", style=screen.style_of(name)) for name, number in tally.expressions.most_common()
+    )
+    if tally.faces:
+        console.print(Text("expressions: ").append(counts))
+    doubts = [f"{tally.states[state]} {word}" for state, word in _DOUBTS.items() if tally.states[state]]
+    if doubts:
+        console.print(f"of these {' and '.join(doubts)}", style="dim")
+    for path in written:
+        if Path(path).exists():
+            console.print(Text(f"written: {path}"), soft_wrap=True)
+
+
+_DOUBTS: Final = {"uncertain": "uncertain", "low_quality": "of low quality"}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _print_error(console: Console, message: str) -> None:
+    console.print(Text("error: ", style="red").append(message, style="default"))
+
+
+def _print_problems(console: Console, tally: Tally) -> None:
+    sys.stdout.flush()
+    for problem in tally.problems:
+        word, style = ("failed", "red") if problem.is_error else ("note", "dim")
+        console.print(Text(f"{word}: ", style=style).append(problem.message, style="default"), soft_wrap=True)

@@ -1,0 +1,120 @@
+"""The directory of a training run: what lies where, and whether it is the same run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.errors import TrainingError
+from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.state import Progress, read_progress
+
+RUN_FILE: Final = "run.json"
+BEST_FILE: Final = "best.safetensors"
+"""The furthest finished stage's best epoch, under the name that `--weights DIR` looks for."""
+ORDER: Final[tuple[StageName, ...]] = ("landmark", "expression", "action_unit", "fusion")
+"""All stages, the earlier ones first."""
+
+
+NEEDS: Final[dict[StageName, StageName]] = {"action_unit": "expression", "fusion": "action_unit"}
+"""The stage that another one builds on."""
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of a run directory."""
+
+    directory: Path
+
+    def checkpoint(self, stage: StageName) -> Path:
+        """The best epoch of a finished stage."""
+        return self.directory / f"{stage}.safetensors"
+
+    def candidate(self, stage: StageName) -> Path:
+        """The best epoch so far of a stage that is still running."""
+        return self.directory / f"{stage}.unfinished.safetensors"
+
+    def finished(self) -> list[StageName]:
+        """The stages that are done, in order."""
+        return [stage for stage in ORDER if self.checkpoint(stage).is_file()]
+
+    def unfinished(self) -> Progress | None:
+        """The progress of the stage that was interrupted, if there is one."""
+        progress = read_progress(self.directory)
+        return None if progress is None or progress.stage in self.finished() else progress
+
+    def refresh_best(self) -> None:
+        """Bring `best.safetensors` up to the furthest finished stage."""
+        part = self.directory / (BEST_FILE + ".part")
+        shutil.copyfile(self.checkpoint(self.finished()[-1]), part)
+        part.replace(self.directory / BEST_FILE)
+
+
+def provenance(data: Sequence[DatasetIndex]) -> list[dict[str, Any]]:
+    """Which data: one row an index."""
+    return [{"layout": i.layout, "data_hash": i.data_hash, "images": dict(i.splits())} for i in data]
+
+
+def open_run(
+    paths: RunPaths, config: TrainConfig, data: Sequence[DatasetIndex], stages: Sequence[StageName], resume: bool
+) -> None:
+    """Write what the run is, or check that the directory holds this very run and may be gone on with.
+
+    Raises:
+        TrainingError: it holds another run, or an unfinished stage and `resume` is off or leaves that stage out.
+    """
+    file = paths.directory / RUN_FILE
+    about = json.loads(json.dumps({"config": config.to_dict(), "data": provenance(data)}))
+    if not file.is_file():
+        paths.directory.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(file.name + ".part")
+        part.write_text(json.dumps(about, indent=1) + "\n")
+        part.replace(file)
+        return
+    different = _differences(_read(file), about)
+    if different:
+        raise TrainingError(
+            f"{paths.directory} holds another run: {'; '.join(different)} (see {file}); give what it was started with, "
+            "or choose another --output"
+        )
+    progress = paths.unfinished()
+    if progress and not resume:
+        raise TrainingError(
+            f"{paths.directory} holds an unfinished stage {progress.stage} (epochs done: {progress.epoch}); "
+            "go on with --resume, or choose another --output"
+        )
+    due = [stage for stage in stages if stage not in paths.finished()]
+    if progress and due and due[0] != progress.stage:
+        raise TrainingError(
+            f"{paths.directory} holds an unfinished stage {progress.stage}, which stage {due[0]} would overwrite; "
+            f"finish it first with --stage {progress.stage} --resume, or choose another --output"
+        )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise TrainingError(f"{file} must be JSON, got: {error}; choose another --output") from error
+    if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
+        raise TrainingError(f"{file} must say what the run is, got no 'config'; choose another --output")
+    return values
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is not the same, in words; `workers` says how it is computed, not what."""
+    old, new = before["config"], now["config"]
+    names = sorted((old.keys() | new.keys()) - {"workers"})
+    found = [f"{n} was {_brief(old.get(n))}, is {_brief(new.get(n))}" for n in names if old.get(n) != new.get(n)]
+    if before.get("data") != now["data"]:
+        found.append(f"the data was {_brief(before.get('data'))}, is {_brief(now['data'])}")
+    return found
+
+
+def _brief(value: object) -> str:
+    return json.dumps(value, separators=(", ", ": "))

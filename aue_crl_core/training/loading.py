@@ -1,0 +1,109 @@
+"""From indices to batches: what a stage trains on, and what it is validated on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from aue_crl_core.config import Preprocessing
+from aue_crl_core.data.dataset import FaceDataset, hold_out
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset
+from aue_crl_core.errors import DatasetError, TrainingError
+from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.training.config import StageName, TrainConfig
+
+TrainingSet = FaceDataset | LandmarkDataset
+
+_VALIDATION_BATCH = 128
+
+
+def with_validation(index: DatasetIndex, config: TrainConfig) -> DatasetIndex:
+    """`index` with a `valid` split: its own, else a part of `train` (see `hold_out`).
+
+    Raises:
+        TrainingError: the index has another vocabulary than the run, or too little to hold out.
+    """
+    if index.vocabulary != config.vocabulary:
+        raise TrainingError(
+            f"the index of layout {index.layout} has the {index.vocabulary} vocabulary, the run has "
+            f"{config.vocabulary}; train with vocabulary: {index.vocabulary}"
+        )
+    if "valid" in index.splits():
+        return index
+    held = hold_out(index, config.held_out, config.seed)
+    if "valid" not in held.splits():
+        raise TrainingError(
+            f"the index of layout {index.layout} must have a split 'valid', or enough of 'train' to hold out a share "
+            f"of {config.held_out}, got {dict(index.splits())}; raise held_out in --config, or add a valid split"
+        )
+    return held
+
+
+def check_images(indices: Sequence[DatasetIndex]) -> None:
+    """See that the images are still where the indices say, before hours are spent.
+
+    Raises:
+        DatasetError: an image of training or validation is gone.
+    """
+    for index in indices:
+        used = [r for r in index.records if r.usable and r.split in ("train", "valid")]
+        gone = [r for r in used if not index.path(r).is_file()]
+        if gone:
+            raise DatasetError(
+                f"{len(gone)} of {len(used)} images of the index of layout {index.layout} are not below {index.root} "
+                f"any more (the first: {gone[0].image}); put them back, or index them where they are now with: "
+                f"aue-crl prepare {index.layout} ROOT --output INDEX"
+            )
+
+
+def datasets(
+    stage: StageName, network: AueCrl, indices: Sequence[DatasetIndex], config: TrainConfig
+) -> tuple[TrainingSet, TrainingSet]:
+    """The training and the validation set of a stage.
+
+    Raises:
+        DatasetError: an index without one of the splits, or nothing usable in them.
+    """
+    train, valid = ([index.select(split) for index in indices] for split in ("train", "valid"))
+    preprocessing: Preprocessing = network.config.preprocessing
+    if stage == "landmark":
+        preprocessing = replace(preprocessing, input_size=network.landmark_net.input_size)
+        return (
+            LandmarkDataset(train, preprocessing, LANDMARK_AUGMENTATION, config.seed),
+            LandmarkDataset(valid, preprocessing),
+        )
+    return FaceDataset(train, preprocessing, config.augmentation, config.seed), FaceDataset(valid, preprocessing)
+
+
+def make_loader(dataset: TrainingSet, config: TrainConfig, device: str, seed: int | None) -> DataLoader:
+    """Batches of one epoch, shuffled by `seed`; None: every sample, in order."""
+    return DataLoader(
+        dataset,
+        batch_size=config.batch_size if seed is not None else _VALIDATION_BATCH,
+        shuffle=seed is not None,
+        drop_last=seed is not None,
+        generator=torch.Generator().manual_seed(seed or 0),
+        num_workers=config.workers,
+        worker_init_fn=_one_thread,
+        pin_memory=device.startswith("cuda"),
+        prefetch_factor=4 if config.workers else None,
+    )
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def log_frequency(dataset: TrainingSet, classes: int) -> Tensor:
+    """Log of each class's share in the training data, float32 C; zeros for data without classes."""
+    if not isinstance(dataset, FaceDataset):
+        return torch.zeros(classes)
+    counts = torch.bincount(torch.from_numpy(dataset.labels), minlength=classes).float()
+    return (counts.clamp(min=1) / counts.sum()).log()

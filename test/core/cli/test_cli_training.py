@@ -1,0 +1,174 @@
+"""prepare, train, evaluate and export as a user types them, on real faces."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("pyarrow")
+pytest.importorskip("tensorboard")
+pytest.importorskip("onnx")
+
+from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
+from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.errors import AueCrlError, ConfigError, TrainingError  # noqa: E402
+
+
+def run(module, *words) -> str:
+    """What the command prints; its own errors are raised."""
+    app = typer.Typer()
+    app.command()(module.command)
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def tree(fer_root, tmp_path_factory) -> Path:
+    """FER+ with two images missing and one cut short."""
+    root = tmp_path_factory.mktemp("tree") / "ferplus"
+    shutil.copytree(fer_root, root)
+    first, second, third = sorted((root / "data/FER2013Train").glob("*.png"))[:3]
+    first.unlink()
+    second.unlink()
+    third.write_bytes(third.read_bytes()[:200])
+    return root
+
+
+@pytest.fixture(scope="module")
+def index(tree, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "fer.parquet"
+    run(prepare, "ferplus", tree, "--output", path, "--finder", "own")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(index) -> Path:
+    output = index.parent / "run"
+    text = run(train, "--data", index, "--output", output, "--epochs", 1, "--batch-size", 32)
+    assert "landmark net: that of the shipped weights" in text
+    for stage in ("expression", "action_unit", "fusion"):
+        assert f"{stage} 1/1  loss " in text
+    assert "images/s" in text
+    return output
+
+
+def test_prepare_finds_points_with_the_shipped_net_and_lists_every_problem(index):
+    read = DatasetIndex.read(index)
+    usable = [r for r in read.records if r.usable]
+    assert {r.points_source for r in usable} == {"landmark_net"}
+    with index.with_name("fer.problems.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(r["image"], r["reason"]) for r in rows} == {(r.image, r.reason) for r in read.records if r.reason}
+    assert len(rows) >= len(read.records) - len(usable) >= 3
+
+
+def test_prepare_again_takes_all_from_the_cache_and_groups_the_problems(index, tree):
+    text = run(prepare, "ferplus", tree, "--output", index, "--finder", "own")
+    read = DatasetIndex.read(index)
+    usable = sum(r.usable for r in read.records)
+    assert "images were taken from an earlier run's results" in text
+    assert any(line.split() == ["all", "96", str(usable), str(usable)] for line in text.splitlines())
+    assert any(line.split()[:6] == ["2", "the", "image", "does", "not", "exist;"] for line in text.splitlines())
+    assert any(line.split()[:6] == ["1", "the", "image", "is", "not", "a"] for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ferplus", ".", "-o", "x.parquet", "--finder", "eyes"], "--finder must be one of auto, mediapipe, own, none"),
+        (["ferplus", ".", "-o", "x.csv"], r"--output must end in \.parquet, got 'x\.csv'"),
+        (["ferplus", ".", "-o", "x.parquet", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (["fer", ".", "-o", "x.parquet", "--finder", "none"], "no layout 'fer'; known are ferplus"),
+    ],
+)
+def test_prepare_refuses_what_it_cannot_do(words, message):
+    with pytest.raises(AueCrlError, match=message):
+        run(prepare, *words)
+
+
+def test_finders_can_be_sent_to_worker_processes():
+    import pickle
+
+    for name in ("own", "mediapipe"):
+        factory = prepare.choose_finder(name)
+        assert pickle.loads(pickle.dumps(factory)) is factory
+    assert prepare.choose_finder("none") is None
+
+
+def test_a_finished_run_is_skipped(index, trained):
+    text = run(train, "--data", index, "--output", trained, "--epochs", 1, "--batch-size", 32, "--resume")
+    assert text.count("finished before, skipped") == 3
+
+
+def test_train_names_what_differs_from_the_run_in_the_directory(index, trained):
+    with pytest.raises(TrainingError, match="another run: batch_size was 32, is 16"):
+        run(train, "--data", index, "--output", trained, "--epochs", 1, "--batch-size", 16)
+
+
+def test_train_refuses_an_unknown_stage_and_model(index, tmp_path):
+    with pytest.raises(ConfigError, match="--stage must be one of landmark, expression, action_unit, fusion, all"):
+        run(train, "--data", index, "--output", tmp_path / "run", "--stage", "em")
+    with pytest.raises(ConfigError, match="model must be one of resnet101"):
+        run(train, "--data", index, "--output", tmp_path / "run", "--model", "vgg")
+
+
+def test_options_reach_the_configuration(index, tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("expression: {epochs: 9, lr: 0.5}\nseed: 2\n")
+    settings = train.configure(file, [DatasetIndex.read(index)], "resnet18", 3, None, 11)
+    assert (settings.model, settings.seed, settings.expression.epochs, settings.expression.lr) == (
+        "resnet18",
+        11,
+        3,
+        0.5,
+    )
+    assert settings.fusion.epochs == 3
+    assert settings.vocabulary == "basic"
+
+
+def test_the_runs_own_landmark_net_wins_over_the_shipped_one(tmp_path):
+    assert train.default_landmarks(tmp_path).name == "edge.safetensors"
+    (tmp_path / "landmark.safetensors").touch()
+    assert train.default_landmarks(tmp_path) is None
+
+
+def test_evaluate_writes_the_report_and_prints_the_table(index, trained, tmp_path):
+    words = ("--data", index, "--split", "valid", "--weights", trained, "--engine", "torch", "--report", tmp_path)
+    text = run(evaluate, *words)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    labelled = [r for r in DatasetIndex.read(index).select("valid").records if r.label is not None]
+    assert metrics["n"] == len(labelled)
+    assert metrics["protocol"] == metrics["provenance"]["layout"] == "ferplus"
+    assert set(metrics["heads"]) == {"fused", "expression"}
+    assert "mean class accuracy" in text
+    assert f"{metrics['n_missed']} images with a problem" in text
+    assert (tmp_path / "problems.csv").read_text().startswith("image,reason")
+
+
+def test_export_prints_sizes_and_the_difference(trained, tmp_path):
+    text = run(export, "--weights", trained, "--output", tmp_path / "model.onnx")
+    assert (tmp_path / "model.landmarks.onnx").is_file()
+    difference = float(text.split("crops of a portrait:")[1].split()[0])
+    assert difference < 1e-4
+    assert f"{(tmp_path / 'model.onnx').stat().st_size / 1e6:.1f} MB" in text
+    half = run(export, "--weights", trained, "--output", tmp_path / "half.onnx", "--half")
+    assert "rounding to float16 included" in half
+    assert (tmp_path / "half.onnx").stat().st_size < 0.6 * (tmp_path / "model.onnx").stat().st_size
+
+
+def test_evaluate_reads_what_export_wrote(index, trained, tmp_path):
+    run(export, "--weights", trained, "--output", tmp_path / "model.onnx")
+    words = ("--data", index, "--split", "valid", "--report", tmp_path / "report", "--weights")
+    run(evaluate, *words, tmp_path / "model.onnx")
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["provenance"]["engine"] == "onnx"

@@ -1,0 +1,252 @@
+"""`aue-crl run` on real images and on videos made of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from aue_crl_core.cli.main import main
+
+FRAMES = 12
+
+
+def run(*arguments: object) -> int:
+    try:
+        main(["run", *map(str, arguments), "--threads", "1"])
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, photograph_path) -> Path:
+    """The photograph twice, a part of it, one picture without a face, and a text file."""
+    folder = tmp_path_factory.mktemp("images")
+    data = photograph_path.read_bytes()
+    (folder / "a1.jpg").write_bytes(data)
+    (folder / "a2.jpg").write_bytes(data)
+    (folder / "cut.jpg").write_bytes(data[: len(data) // 2])
+    sky = cv2.imread(str(photograph_path))[:100, 350:]
+    cv2.imwrite(str(folder / "sky.png"), sky)
+    (folder / "notes.txt").write_text("not an image\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def video_path(tmp_path_factory, photograph) -> Path:
+    """Twelve frames at 25 a second: the photograph, moved by 2 px a frame."""
+    path = tmp_path_factory.mktemp("video") / "walk.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 480, 480, "yuv420p", 4_000_000
+        for index in range(FRAMES):
+            shifted = np.ascontiguousarray(photograph[60:540, 2 * index : 480 + 2 * index])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shifted, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_one_image_prints_its_face_and_a_summary(capsys, photograph_path):
+    assert run(photograph_path) == 0
+    captured = capsys.readouterr()
+    assert "grace_hopper.jpg" in captured.out
+    assert "AU" in captured.out
+    assert "1 frame in " in captured.out
+    assert ": 1 face; 0 frames without a face" in captured.out
+    assert captured.err == ""
+
+
+def test_what_goes_into_a_pipe_has_no_control_sequences_and_no_broken_rows(capsys, folder):
+    run(folder / "a1.jpg")
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    (row,) = [line for line in printed.splitlines() if "a1.jpg" in line]
+    assert row.count("AU") == 3
+
+
+def test_a_folder_with_a_damaged_image_is_done_as_far_as_it_can_be(capsys, folder, tmp_path):
+    output = tmp_path / "new" / "faces.jsonl"
+    assert run(folder, "missing.jpg", "--output", output, "--overlay", f"{tmp_path}/drawn/") == 1
+    captured = capsys.readouterr()
+    rows = rows_of(output)
+    assert [Path(row["source"]).name for row in rows] == ["a1.jpg", "a2.jpg"]
+    assert rows[0]["landmarks"] == rows[1]["landmarks"]
+    assert "3 frames in " in captured.out
+    assert ": 2 faces; 1 frame without a face" in captured.out
+    assert f"written: {output}" in captured.out
+    assert "failed: missing.jpg does not exist" in captured.err
+    assert f"failed: {folder}/cut.jpg is not a whole image" in captured.err
+    assert "skipped 1 other files" in captured.err
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a1.jpg", "a2.jpg", "sky.jpg"]
+
+
+def test_images_analysed_together_give_what_each_gives_alone(folder, tmp_path):
+    assert run(f"{folder}/a*.jpg", folder / "sky.png", "-o", tmp_path / "together.jsonl") == 0
+    assert run(folder / "a2.jpg", "-o", tmp_path / "alone.jsonl") == 0
+    together, alone = rows_of(tmp_path / "together.jsonl")[1], rows_of(tmp_path / "alone.jsonl")[0]
+    assert together["box"] == alone["box"]
+    assert together["probabilities"] == pytest.approx(alone["probabilities"], abs=2e-4)
+
+
+def test_a_video_keeps_the_face_id_and_its_overlay_has_every_frame(capsys, video_path, tmp_path):
+    table, drawn = tmp_path / "faces.csv", tmp_path / "drawn.mp4"
+    assert run(video_path, "-o", table, "--overlay", drawn, "--detect-every", 4) == 0
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(FRAMES))
+    assert {row["face_id"] for row in rows} == {"f1"}
+    assert [float(row["time_s"]) for row in rows] == pytest.approx([i / 25 for i in range(FRAMES)], abs=1e-3)
+    moved = float(rows[0]["box_x"]) - float(rows[-1]["box_x"])
+    assert moved == pytest.approx(2 * (FRAMES - 1), abs=6)
+    assert "12 faces in 1 track" in capsys.readouterr().out
+    pictures = frames_of(drawn)
+    assert len(pictures) == FRAMES
+    assert pictures[0].shape[0] == 480
+    assert pictures[0].shape[1] > 480
+
+
+def test_two_videos_never_share_an_id(video_path, tmp_path):
+    again = tmp_path / "again.mp4"
+    again.write_bytes(video_path.read_bytes())
+    assert run(video_path, again, "-o", tmp_path / "faces.jsonl") == 0
+    rows = rows_of(tmp_path / "faces.jsonl")
+    ids = {source: {row["face_id"] for row in rows if row["source"] == str(source)} for source in (video_path, again)}
+    assert ids == {video_path: {"f1"}, again: {"g1"}}
+
+
+def test_parquet_holds_the_same_as_jsonl(folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name in ("faces.parquet", "faces.jsonl"):
+        assert run(folder / "a1.jpg", "-o", tmp_path / name) == 0
+    (typed,) = parquet.read_table(tmp_path / "faces.parquet").to_pylist()
+    (plain,) = rows_of(tmp_path / "faces.jsonl")
+    assert typed["action_units"] == pytest.approx(plain["action_units"])
+    assert typed["expression"] == plain["expression"]
+
+
+def test_a_dash_writes_jsonl_to_standard_output_and_the_summary_beside_it(photograph_path):
+    command = [sys.executable, "-m", "aue_crl_core", "run", str(photograph_path), "-o", "-", "--threads", "1"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    (row,) = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(row["landmarks"]) == 68
+    assert "1 frame in " in ran.stderr
+
+
+def test_detector_none_takes_the_whole_image_for_a_face(photograph, tmp_path):
+    crop = tmp_path / "crop.png"
+    cv2.imwrite(str(crop), cv2.cvtColor(photograph[130:350, 155:375], cv2.COLOR_RGB2BGR))
+    assert run(crop, "--detector", "none", "-o", tmp_path / "faces.jsonl") == 0
+    assert len(rows_of(tmp_path / "faces.jsonl")) == 1
+
+
+def test_a_face_below_the_smallest_one_asked_for_is_not_searched(photograph_path, tmp_path):
+    assert run(photograph_path, "--min-face", 400, "-o", tmp_path / "faces.jsonl") == 0
+    assert rows_of(tmp_path / "faces.jsonl") == []
+
+
+def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
+    assert run("missing.jpg", folder / "notes.txt") == 1
+    complaint = capsys.readouterr().err
+    assert "missing.jpg does not exist" in complaint
+    assert "notes.txt is neither an image nor a video" in complaint
+    assert "error: nothing to do" in complaint
+    assert run(folder / "cut.jpg") == 1
+    assert "error: not one frame could be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--output", "faces.xlsx"], "must end in .jsonl, .csv or .parquet"),
+        (["--overlay", "one.png"], "--overlay must be a folder or an .mp4 file"),
+        (["--overlay", "one.gif2"], "an overlay must end in"),
+        (["--device", "cuda:99"], "device"),
+        (["--detector", "cascade", "--detector-model", "x.onnx"], "only 'yunet' takes a file"),
+        (["--detector-model", "x.onnx"], "aue-crl doctor --fetch yunet"),
+        (["--min-face", "-1"], "min_face_px must be above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_read(
+    capsys, monkeypatch, folder, tmp_path, arguments, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(folder, *arguments) == 2
+    captured = capsys.readouterr()
+    assert complaint in captured.err
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_cameras_are_refused(capsys):
+    assert run("0", "1") == 2
+    assert "name one camera at most" in capsys.readouterr().err
+
+
+@pytest.fixture
+def network_camera(photograph_path):
+    """The URL of an MJPEG stream that never ends, as network cameras give it."""
+    picture = photograph_path.read_bytes()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            try:
+                while True:
+                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                    self.wfile.write(head.encode() + picture + b"\r\n")
+                    time.sleep(0.05)
+            except ConnectionError:
+                return
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/camera.mjpeg"
+    server.shutdown()
+    server.server_close()
+
+
+def test_ctrl_c_ends_a_camera_with_its_files_whole(network_camera, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    table, drawn = tmp_path / "faces.jsonl", tmp_path / "drawn.mp4"
+    command = [sys.executable, "-m", "aue_crl_core", "run", network_camera, "--threads", "1"]
+    command += ["--output", str(table), "--overlay", str(drawn)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(300):
+        if process.poll() is not None or (table.is_file() and table.read_text().count("\n") >= 3):
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, complaints = process.communicate(timeout=30)
+    assert process.returncode == 0, complaints
+    assert "until Ctrl-C" in printed
+    assert "Traceback" not in complaints
+    rows = rows_of(table)
+    assert len(rows) >= 3
+    assert abs(len(frames_of(drawn)) - len(rows)) <= 1

@@ -1,0 +1,72 @@
+"""Crops for the landmark net: faces with their points, and places that show none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from aue_crl_core.config import Preprocessing
+from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset, _no_face_map
+from aue_crl_core.errors import DatasetError
+from aue_crl_core.faces.crop import apply
+from aue_crl_core.types import FaceBox
+
+SIZE = Preprocessing(input_size=64)
+
+
+def test_without_augmentation_every_sample_is_a_face_with_its_points_inside(prepared):
+    dataset = LandmarkDataset([prepared], SIZE, negatives=1.0)
+    for position in range(len(dataset)):
+        sample = dataset[position]
+        assert sample.image.shape == (3, 64, 64)
+        assert sample.target.tolist() == [1]
+        assert bool(sample.has_points)
+        assert float(sample.points.min()) >= 0
+        assert float(sample.points.max()) <= 63
+
+
+def test_samples_are_drawn_from_seed_epoch_and_position(prepared):
+    def image(seed: int, epoch: int) -> torch.Tensor:
+        dataset = LandmarkDataset([prepared], SIZE, LANDMARK_AUGMENTATION, seed=seed)
+        dataset.set_epoch(epoch)
+        return dataset[0].image
+
+    assert torch.equal(image(1, 2), image(1, 2))
+    assert not torch.equal(image(1, 2), image(1, 3))
+    assert not torch.equal(image(1, 2), image(2, 2))
+
+
+def test_negatives_come_at_their_share_and_carry_no_points(prepared):
+    dataset = LandmarkDataset([prepared], SIZE, LANDMARK_AUGMENTATION, negatives=0.5)
+    samples = []
+    for epoch in range(8):
+        dataset.set_epoch(epoch)
+        samples += [dataset[i] for i in range(len(dataset))]
+    negative = [s for s in samples if s.target.item() == 0]
+    assert 0.1 * len(samples) <= len(negative) <= 0.6 * len(samples)
+    assert not any(bool(s.has_points) for s in negative)
+    assert all(bool(s.has_points) for s in samples if s.target.item() == 1)
+
+
+def test_a_place_without_a_face_hardly_overlaps_the_face(prepared):
+    record = next(r for r in prepared.records if r.points is not None)
+    image = np.zeros((400, 500, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    maps = [m for m in (_no_face_map(record, image, 64, rng) for _ in range(50)) if m is not None]
+    assert maps
+    for to_image in maps:
+        left, top = apply(to_image, np.array([[-0.5, -0.5]]))[0]
+        side = to_image[0, 0] * 64
+        assert FaceBox(left, top, side, side).iou(FaceBox.around(record.points)) < 0.17
+
+
+def test_an_index_without_points_is_refused(prepared):
+    bare = tuple(dataclasses.replace(r, points=None) for r in prepared.records)
+    with pytest.raises(DatasetError, match="no image with face points"):
+        LandmarkDataset([dataclasses.replace(prepared, records=bare)], SIZE)

@@ -1,0 +1,63 @@
+"""A run so small that every stage of it fits into a test: real FER+ faces, the edge model, one thread."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("pyarrow")
+pytest.importorskip("tensorboard")
+
+from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.data.prepare import prepare  # noqa: E402
+from aue_crl_core.engines import find_weights  # noqa: E402
+from aue_crl_core.training.config import TrainConfig, make_config  # noqa: E402
+from aue_crl_core.training.run import train  # noqa: E402
+
+STAGES = ("landmark", "expression", "action_unit", "fusion")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_index(fer_root: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+    """About 36 images of training and 12 of validation, without points: the landmark net finds them."""
+    path = tmp_path_factory.mktemp("index") / "fer.parquet"
+    prepare("ferplus", fer_root, path, None)
+    index = DatasetIndex.read(path)
+    kept = []
+    for split, count in (("train", 36), ("valid", 12)):
+        kept += [r for r in index.records if r.split == split and r.usable][:count]
+    return dataclasses.replace(index, records=tuple(kept))
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainConfig:
+    """Two epochs of two steps a stage, float32."""
+    schedule = {"epochs": 2, "lr": 1e-3}
+    return make_config(None, batch_size=16, precision="fp32", workers=0, **dict.fromkeys(STAGES, schedule))
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The checkpoint that comes with the package."""
+    return find_weights("edge", "torch")
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tiny_index: DatasetIndex, tiny_config: TrainConfig, shipped: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The directory of a run of the paper's three stages that nothing interrupted."""
+    output = tmp_path_factory.mktemp("run") / "whole"
+    train(tiny_config, [tiny_index], output, landmarks=shipped)
+    return output

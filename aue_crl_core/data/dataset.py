@@ -16,8 +16,9 @@ from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.transforms import Augmentation, degrade, jittered, mirrored
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_box, map_from_points
+from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.media.images import load_image
-from aue_crl_core.types import FaceBox, Image
+from aue_crl_core.types import FaceBox, Image, Points
 
 BOX_CROP_SCALE = 1.15
 """Side of the crop in sides of the box, for a face without points (the paper's 15 %)."""
@@ -81,24 +82,36 @@ class FaceDataset(Dataset[Sample]):
         image = load_indexed(index, record)
         size = self._size
         to_image = crop_map(record, image, dataclasses.replace(self._preprocessing, input_size=size))
-        augmentation = self._augmentation
         rng = np.random.default_rng((self._seed, self._epoch, position))
-        if augmentation:
-            to_image = jittered(to_image, size, augmentation, rng)
-        crop = cut(image, to_image, size)
-        points = np.zeros((68, 2), dtype=np.float32)
-        if record.points is not None:
-            points = apply(inverse(to_image), record.points).astype(np.float32)
-        if augmentation:
-            if rng.random() < augmentation.flip:
-                crop, points = mirrored(crop, points)
-            crop = degrade(crop, augmentation, rng)
-        return Sample(
-            torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
-            torch.tensor(_target(record, len(self.classes)), dtype=torch.float32),
-            torch.from_numpy(np.ascontiguousarray(points)),
-            torch.tensor(record.points is not None),
-        )
+        crop, points = draw(image, to_image, size, record.points, self._augmentation, rng)
+        target = torch.tensor(_target(record, len(self.classes)), dtype=torch.float32)
+        return Sample(crop, target, points, torch.tensor(record.points is not None))
+
+
+def draw(
+    image: Image,
+    to_image: Affine,
+    size: int,
+    points: Points | None,
+    augmentation: Augmentation | None,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """One crop and its points (image pixels, None where unknown), randomly changed where `augmentation` is given.
+
+    Returns uint8 3xSxS RGB and float32 68x2 in crop pixels, zeros where unknown.
+    """
+    if augmentation:
+        to_image = jittered(to_image, size, augmentation, rng)
+    crop = cut(image, to_image, size)
+    placed = np.zeros((NUM_POINTS, 2), dtype=np.float32)
+    if points is not None:
+        placed = apply(inverse(to_image), points).astype(np.float32)
+    if augmentation:
+        if rng.random() < augmentation.flip:
+            crop, placed = mirrored(crop, placed)
+        crop = degrade(crop, augmentation, rng)
+    planes = np.ascontiguousarray(crop.transpose(2, 0, 1))
+    return torch.from_numpy(planes), torch.from_numpy(np.ascontiguousarray(placed))
 
 
 def load_indexed(index: DatasetIndex, record: Record) -> Image:

@@ -7,11 +7,11 @@ import torch
 from torch.utils.data import Dataset
 
 from aue_crl_core.config import Preprocessing
-from aue_crl_core.data.dataset import Sample, load_indexed
+from aue_crl_core.data.dataset import Sample, draw, load_indexed
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.transforms import Augmentation, degrade, jittered, mirrored
+from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import DatasetError
-from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_points, similarity
+from aue_crl_core.faces.crop import Affine, map_from_points, similarity
 from aue_crl_core.types import FaceBox, Image
 
 LANDMARK_AUGMENTATION = Augmentation(rotation_deg=35, shift=0.12, scale=0.25, erase=0.2)
@@ -53,24 +53,13 @@ class LandmarkDataset(Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         index, record = self._rows[position]
         image = load_indexed(index, record)
-        size, augmentation = self._preprocessing.input_size, self._augmentation
+        size = self._preprocessing.input_size
         rng = np.random.default_rng((self._seed, self._epoch, position))
         no_face = _no_face_map(record, image, size, rng) if rng.random() < self._negatives else None
         to_image = map_from_points(record.points, self._preprocessing) if no_face is None else no_face
-        if augmentation:
-            to_image = jittered(to_image, size, augmentation, rng)
-        crop = cut(image, to_image, size)
-        points = apply(inverse(to_image), record.points).astype(np.float32)
-        if augmentation:
-            if rng.random() < augmentation.flip:
-                crop, points = mirrored(crop, points)
-            crop = degrade(crop, augmentation, rng)
-        return Sample(
-            torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
-            torch.tensor([float(no_face is None)]),
-            torch.from_numpy(np.ascontiguousarray(points)),
-            torch.tensor(no_face is None),
-        )
+        crop, points = draw(image, to_image, size, record.points, self._augmentation, rng)
+        is_face = no_face is None
+        return Sample(crop, torch.tensor([float(is_face)]), points, torch.tensor(is_face))
 
 
 def _no_face_map(record: Record, image: Image, size: int, rng: np.random.Generator) -> Affine | None:

@@ -133,7 +133,8 @@ class OverlayVideo(OverlayWriter):
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
         import av
 
-        picture = draw_overlay(frame.image, predictions, points=self._points, panels="beside")
+        steady = sorted(predictions, key=lambda face: face.face_id)  # panels keep their places from frame to frame
+        picture = draw_overlay(frame.image, steady, points=self._points, panels="beside")
         try:
             if self._container is None:
                 self._open(picture.shape[1], picture.shape[0])

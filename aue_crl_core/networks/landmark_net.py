@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ class LandmarkNet(nn.Module):
         super().__init__()
         widths = (16, 32, 64, 96, 128)
         stages = [_conv(3, widths[0], stride=2)]
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             stages += [_conv(inputs, outputs, stride=2), _conv(outputs, outputs)]
         self.features = nn.Sequential(*stages)
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 9, 256), nn.ReLU(inplace=True))

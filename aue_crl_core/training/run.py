@@ -16,6 +16,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.training.calibration import calibrate
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.directory import NEEDS, ORDER, RunPaths, open_run, provenance
 from aue_crl_core.training.ema import WeightAverage
@@ -253,6 +254,8 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
             journal.write(row)
             save_state(paths.directory, progress, modules, optimizer, average)
             run.reporter.epoch(row)
+    if stage.logits == "fused":
+        calibrate(paths.candidate(stage.name), valid_loader, device)
     paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
     (paths.directory / STATE_FILE).unlink()
     draw_plots(paths.directory, paths.checkpoint(stage.name))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aue_crl_core import facs
-from aue_crl_core.config import ModelConfig, require
+from aue_crl_core.config import ModelConfig
 from aue_crl_core.networks.backbone import Pyramid
 from aue_crl_core.networks.layers import GroupedLinear, NeighbourNorm, conv_bn_relu, deconv_bn_relu
 
@@ -94,7 +94,6 @@ class ActionUnitBranch(nn.Module):
         super().__init__()
         size, window = config.preprocessing.input_size, config.region_size
         side = config.region_pool or window
-        require(window % side == 0, "region_pool", f"divide region_size ({window})", config.region_pool)
         self.decoder = Decoder(channels, config.decoder_channels, config.decoder_upsampling)
         self.windows = RegionWindows(size, size // 4, window)
         self.region_conv = nn.Conv2d(

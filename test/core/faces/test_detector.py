@@ -211,8 +211,9 @@ def redness_yunet(tmp_path_factory) -> Path:
                 numpy_helper.from_array(bias, f"{name}_b"),
                 numpy_helper.from_array(np.array([1, -1, channels], np.int64), f"{name}_s"),
             ]
+            window = {"strides": [stride, stride], "kernel_shape": [stride, stride]}
             nodes += [
-                helper.make_node("Conv", ["input", f"{name}_w", f"{name}_b"], [f"{name}_c"], strides=[stride, stride]),
+                helper.make_node("Conv", ["input", f"{name}_w", f"{name}_b"], [f"{name}_c"], **window),
                 helper.make_node("Transpose", [f"{name}_c"], [f"{name}_t"], perm=[0, 2, 3, 1]),
                 helper.make_node("Reshape", [f"{name}_t", f"{name}_s"], [name]),
             ]

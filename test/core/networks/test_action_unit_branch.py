@@ -14,7 +14,6 @@ import torch.nn.functional as F  # noqa: E402
 
 from aue_crl_core import facs  # noqa: E402
 from aue_crl_core.config import ModelConfig, Preprocessing  # noqa: E402
-from aue_crl_core.errors import ConfigError  # noqa: E402
 from aue_crl_core.networks.action_unit_branch import ActionUnitBranch, Decoder, RegionWindows  # noqa: E402
 
 PAPER = (224, 56, 24)
@@ -187,8 +186,3 @@ def test_dropout_is_on_the_region_vectors_and_only_in_training():
     assert (branch(pyramid, points)[1] == 0).float().mean() > 0.8
     branch.eval()
     assert torch.equal(branch(pyramid, points)[1], branch(pyramid, points)[1])
-
-
-def test_a_pool_that_does_not_divide_the_window_is_refused():
-    with pytest.raises(ConfigError, match=r"region_pool must divide region_size \(6\), got 4"):
-        ActionUnitBranch(CHANNELS, dataclasses.replace(SMALL, region_pool=4))

@@ -6,20 +6,19 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 
 from aue_crl_core.errors import ConfigError, ImageError
+from aue_crl_core.media.closing import ClosesOnExit
 from aue_crl_core.media.images import IMAGE_SUFFIXES, save_image
 from aue_crl_core.media.overlay import draw_overlay
 from aue_crl_core.types import FacePrediction, Frame, Image
 
 if TYPE_CHECKING:
     import av
-    from typing_extensions import Self
 
 VIDEO_OUTPUT_SUFFIXES: Final = (".mp4", ".mkv", ".mov")
 STILL_SECONDS: Final = 1.0
@@ -29,7 +28,7 @@ _CLOCK: Final = 60_000
 """Ticks a second of the written video's time stamps: whole for 24, 25, 30, 50 and 60 fps, and MPEG-4 allows 65535."""
 
 
-class OverlayWriter:
+class OverlayWriter(ClosesOnExit):
     """Draws each frame's predictions and keeps the picture; a context manager, whose exit completes the file."""
 
     accepts_many = True
@@ -42,17 +41,6 @@ class OverlayWriter:
             ImageError: the picture cannot be written.
         """
         raise NotImplementedError
-
-    def close(self) -> None:
-        """Complete the file; further calls do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_overlay(path: str | Path, *, points: bool = True) -> OverlayWriter:

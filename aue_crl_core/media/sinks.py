@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aue_crl_core import facs
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.media.closing import ClosesOnExit
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
@@ -58,20 +59,7 @@ def open_sink(path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRE
         raise ConfigError(f"output {path} cannot be written: {error.strerror or error}") from error
 
 
-class _ClosesOnExit:
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class JsonlSink(_ClosesOnExit):
+class JsonlSink(ClosesOnExit):
     """One JSON object a line (`FacePrediction.as_record`), flushed with every frame, so that a crash loses none."""
 
     def __init__(self, path: Path, expressions: Sequence[str]) -> None:
@@ -101,7 +89,7 @@ def csv_columns(expressions: Sequence[str]) -> list[str]:
     ]
 
 
-class CsvSink(_ClosesOnExit):
+class CsvSink(ClosesOnExit):
     """Flat columns (`csv_columns`), the header also without any face; flushed with every frame."""
 
     def __init__(self, path: Path, expressions: Sequence[str]) -> None:
@@ -130,7 +118,7 @@ class CsvSink(_ClosesOnExit):
         self._file.close()
 
 
-class ParquetSink(_ClosesOnExit):
+class ParquetSink(ClosesOnExit):
     """The JSONL record as typed, nested columns, in row groups of about 1024 faces, so that a film never fills memory.
 
     Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file.

@@ -17,6 +17,7 @@ from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDa
 from aue_crl_core.errors import DatasetError, TrainingError
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.directory import ORDER
 
 TrainingSet = FaceDataset | LandmarkDataset
 
@@ -72,13 +73,14 @@ def datasets(
     """
     train, valid = ([index.select(split) for index in indices] for split in ("train", "valid"))
     preprocessing: Preprocessing = network.config.preprocessing
+    seed = config.seed * len(ORDER) + ORDER.index(stage)  # no stage sees the very pictures that an earlier one learned
     if stage == "landmark":
         preprocessing = replace(preprocessing, input_size=network.landmark_net.input_size)
         return (
-            LandmarkDataset(train, preprocessing, LANDMARK_AUGMENTATION, config.seed),
+            LandmarkDataset(train, preprocessing, LANDMARK_AUGMENTATION, seed),
             LandmarkDataset(valid, preprocessing),
         )
-    return FaceDataset(train, preprocessing, config.augmentation, config.seed), FaceDataset(valid, preprocessing)
+    return FaceDataset(train, preprocessing, config.augmentation, seed), FaceDataset(valid, preprocessing)
 
 
 def make_loader(dataset: TrainingSet, config: TrainConfig, device: str, seed: int | None) -> DataLoader:

@@ -109,3 +109,12 @@ def test_keeping_freed_memory_says_whether_it_took():
     import platform
 
     assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_no_stage_sees_the_pictures_that_another_learned(tiny_index, tiny_config, shipped):
+    network = load_network(shipped)[0]
+    first, again, later = (
+        datasets(stage, network, [tiny_index], tiny_config)[0][0] for stage in ("expression", "expression", "fusion")
+    )
+    assert torch.equal(first.image, again.image)
+    assert not torch.equal(first.image, later.image)

@@ -19,6 +19,7 @@ from aue_crl_core.engines import Engine, EngineName, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName, FaceDetector, make_detector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
+from aue_crl_core.faces.pose import head_pose
 from aue_crl_core.faces.tracker import FaceTracker
 from aue_crl_core.media.images import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
@@ -34,7 +35,8 @@ class AnalyzerConfig:
     `max_faces` per frame, the largest are kept; `detect_every` n-th frame of a camera runs the detector, the frames
     between follow the points; `lost_after_s` a track without a face ends; `min_face_score` below it a candidate is
     rejected; a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
-    `sure_face_score`, `min_face_px` or `min_sharpness`, and `uncertain` where no expression reaches `uncertain_below`.
+    `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
+    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`.
     """
 
     max_faces: int = 8
@@ -44,6 +46,8 @@ class AnalyzerConfig:
     sure_face_score: float = 0.7
     min_face_px: float = 20.0
     min_sharpness: float = 8.0
+    max_yaw_deg: float = 60.0
+    max_pitch_deg: float = 45.0
     uncertain_below: float = 0.4
 
     def __post_init__(self) -> None:
@@ -52,6 +56,8 @@ class AnalyzerConfig:
         require(0 < self.lost_after_s < math.inf, "lost_after_s", "be above 0 seconds and finite", self.lost_after_s)
         for name in ("min_face_score", "sure_face_score", "uncertain_below"):
             require(0 <= getattr(self, name) <= 1, name, "be in [0, 1]", getattr(self, name))
+        for name in ("max_yaw_deg", "max_pitch_deg"):
+            require(0 < getattr(self, name) <= 180, name, "be in (0, 180] degrees", getattr(self, name))
         for name in ("min_face_px", "min_sharpness"):
             require(0 <= getattr(self, name) < math.inf, name, "be at least 0 and finite", getattr(self, name))
 
@@ -171,6 +177,23 @@ class FaceAnalyzer:
         faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
         return self.outputs(list(zip(images, faces, strict=True)))
 
+    def in_crops(self, images: Sequence[Image], ids: Sequence[str]) -> list[FacePrediction | None]:
+        """The face of each image that another detector cut out, in one batch; None where there is hardly one in it.
+
+        `images` HxWx3 uint8 RGB, each filled by one face; `ids` are given to the predictions, whose coordinates are
+        pixels of the crops. Of no memory: smoothing and the life of ids are the caller's.
+
+        Raises:
+            ImageError: an array that is no image.
+        """
+        images = [as_rgb(image) for image in images]
+        seeds = [Seed(image, FaceBox(0, 0, image.shape[1], image.shape[0])) for image in images]
+        faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
+        kept = [i for i, face in enumerate(faces) if face.score >= self.config.min_face_score]
+        outputs = self.outputs([(images[i], faces[i]) for i in kept])
+        found = {i: self._prediction(ids[i], output) for i, output in zip(kept, outputs, strict=True)}
+        return [found.get(i) for i in range(len(images))]
+
     def find(self, images: Sequence[Image]) -> list[list[LocatedFace]]:
         """The faces of single images, largest first, without their expressions."""
         works = [_Work(Frame(as_rgb(image)), None) for image in images]
@@ -199,6 +222,20 @@ class FaceAnalyzer:
             )
             for i, (_, face) in enumerate(faces)
         ]
+
+    def reconfigure(self, config: AnalyzerConfig) -> None:
+        """Use other limits from the next frame on; faces that are followed keep their ids."""
+        self.config = config
+        for tracker in self._trackers.values():
+            tracker.reconfigure(config.detect_every, config.lost_after_s)
+
+    def live_ids(self, camera: str) -> tuple[str, ...]:
+        """Ids of the faces that are followed on a camera, oldest first; some may be unseen at the moment."""
+        return self._trackers[camera].live_ids if camera in self._trackers else ()
+
+    def ended_ids(self, camera: str) -> tuple[str, ...]:
+        """Ids of the faces that the camera's latest frame ended."""
+        return self._trackers[camera].ended_ids if camera in self._trackers else ()
 
     def forget(self, camera: str | None = None) -> None:
         """End all tracks of one camera, or of all."""
@@ -262,6 +299,8 @@ class FaceAnalyzer:
             quality.face_score < c.sure_face_score
             or quality.size_px < c.min_face_px
             or quality.sharpness < c.min_sharpness
+            or not abs(quality.yaw) <= math.radians(c.max_yaw_deg)  # NaN, a pose that cannot be told, is too far
+            or not abs(quality.pitch) <= math.radians(c.max_pitch_deg)
         ):
             return "low_quality"
         return "ok" if confidence >= c.uncertain_below else "uncertain"
@@ -278,4 +317,7 @@ def _quality(face: LocatedFace, crop: Image) -> FaceQuality:
     if grey.shape[0] != _SHARPNESS_SIZE:
         grey = cv2.resize(grey, (_SHARPNESS_SIZE, _SHARPNESS_SIZE), interpolation=cv2.INTER_AREA)
     sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
-    return FaceQuality(max(face.box.w, face.box.h), sharpness, face.score)
+    pose = head_pose(face.points)
+    return FaceQuality(
+        max(face.box.w, face.box.h), sharpness, face.score, yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll
+    )

@@ -19,6 +19,10 @@ class DatasetError(AueCrlError, ValueError):
     """A dataset or its index is incomplete, or does not fit the schema."""
 
 
+class BagError(AueCrlError, ValueError):
+    """A rosbag is damaged or of another kind, or cannot be written."""
+
+
 class CheckpointError(AueCrlError, ValueError):
     """A checkpoint is damaged, of another format, or of another vocabulary than was asked for."""
 

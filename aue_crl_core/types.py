@@ -78,21 +78,27 @@ class FaceQuality:
     """How far a face can be trusted to show its expression.
 
     `size_px` side of the face box in image pixels; `sharpness` variance of the Laplacian on the grey 96 px crop
-    (8-bit units squared); `face_score` the landmark net's belief that this is a face, [0, 1].
+    (8-bit units squared); `face_score` the landmark net's belief that this is a face, [0, 1]; `yaw`, `pitch`, `roll` of
+    the head in radians, > 0 where it is turned to its own left, raised, tilted to its own right shoulder (rough values,
+    NaN where they cannot be told; see `faces.pose`).
     """
 
     size_px: float
     sharpness: float
     face_score: float
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class FacePrediction:
     """One face in one frame.
 
-    `probabilities` sums to 1 over the model's vocabulary, in label order; `expression` is its largest entry and
-    `confidence` that entry's value; `action_units` FACS code -> probability in [0, 1]; `attention` FACS code -> weight,
-    summing to 1; `landmarks` 68x2 float32 image pixels; `face_id` begins with a letter (REP-155).
+    `probabilities` sums to 1 over the model's vocabulary, in label order; `expression` is its largest entry (after
+    `TemporalFilter` the label in force) and `confidence` that entry's value; `action_units` FACS code -> probability in
+    [0, 1]; `attention` FACS code -> weight, summing to 1; `landmarks` 68x2 float32 image pixels; `face_id` begins with
+    a letter (REP-155).
     """
 
     face_id: str

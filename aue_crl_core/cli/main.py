@@ -29,10 +29,13 @@ COMMANDS: Final = {
     "demo": _Row("aue_crl_core.cli.demo", "Recognise the face in a photograph that is already on this machine."),
     "doctor": _Row("aue_crl_core.cli.doctor", "Say what is installed, what works here, and what to do about the rest."),
     "bench": _Row("aue_crl_core.cli.bench", "Measure faces per second and milliseconds on this machine."),
+    "node": _Row("aue_crl_core.cli.node", "Serve a robot's camera topics over DDS, without ROS."),
     "prepare": _Row("aue_crl_core.cli.prepare", "Find faces and points in a dataset and write its index."),
     "train": _Row("aue_crl_core.cli.train", "Train a network, stage by stage, on an index."),
     "evaluate": _Row("aue_crl_core.cli.evaluate", "Measure weights on an index and compare with published results."),
     "export": _Row("aue_crl_core.cli.export", "Turn a checkpoint into ONNX files for the run-time engine."),
+    "import-upstream": _Row("aue_crl_core.cli.import_upstream", "Turn a checkpoint of the authors' code into ours."),
+    "bag": _Row("aue_crl_core.cli.bag", "Write a ROS bag again with the expression topics added."),
 }
 
 

@@ -43,3 +43,7 @@ class Engine(Protocol):
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """Crops uint8 BxSxSx3 RGB (S = `config.preprocessing.input_size`) and points Bx68x2 in crop pixels."""
         ...
+
+    def close(self) -> None:
+        """Let go of the networks and of the device's memory; nothing else can be called afterwards."""
+        ...

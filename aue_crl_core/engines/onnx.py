@@ -50,6 +50,10 @@ class OnnxEngine:
         """See `Engine`."""
         return EngineOutput(*self._expression.run(None, {"images": crops, "points": points}))
 
+    def close(self) -> None:
+        """See `Engine`."""
+        del self._expression, self._landmarks
+
 
 def _session(path: Path, device: str, threads: int | None) -> Any:
     try:

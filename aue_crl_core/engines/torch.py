@@ -46,6 +46,12 @@ class TorchEngine:
         outputs = self._expression(*(torch.from_numpy(a).to(self.device) for a in (crops, points)))
         return EngineOutput(*(o.cpu().numpy() for o in outputs))
 
+    def close(self) -> None:
+        """See `Engine`."""
+        del self._expression, self._landmarks
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.empty_cache()
+
 
 def _check_device(name: str) -> None:
     try:

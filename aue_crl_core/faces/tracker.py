@@ -59,8 +59,7 @@ class FaceTracker:
         Raises:
             ConfigError: a setting is out of its range, or ids would not begin with an ASCII letter (REP-155).
         """
-        require(detect_every >= 1, "detect_every", "be at least 1 frame", detect_every)
-        require(0 < lost_after_s < math.inf, "lost_after_s", "be above 0 and finite", lost_after_s)
+        self.reconfigure(detect_every, lost_after_s)
         require(0 < min_iou <= 1, "min_iou", "be in (0, 1]", min_iou)
         require(
             re.fullmatch("[A-Za-z][A-Za-z0-9]*", id_prefix) is not None,
@@ -68,8 +67,6 @@ class FaceTracker:
             "begin with a letter and hold letters and digits only",
             id_prefix,
         )
-        self._detect_every = detect_every
-        self._lost_after_s = lost_after_s
         self._min_iou = min_iou
         self._id_prefix = id_prefix
         self._tracks: list[_Track] = []
@@ -78,6 +75,17 @@ class FaceTracker:
         self._stamp_s: float | None = None
         self._clock_s = 0.0
         self._ended: tuple[str, ...] = ()
+
+    def reconfigure(self, detect_every: int, lost_after_s: float) -> None:
+        """Search more or less often, and lose faces sooner or later, from the next frame on.
+
+        Raises:
+            ConfigError: a setting is out of its range; both then stay as they were.
+        """
+        require(detect_every >= 1, "detect_every", "be at least 1 frame", detect_every)
+        require(0 < lost_after_s < math.inf, "lost_after_s", "be above 0 and finite", lost_after_s)
+        self._detect_every = detect_every
+        self._lost_after_s = lost_after_s
 
     @property
     def live_ids(self) -> tuple[str, ...]:

@@ -260,6 +260,50 @@ def test_tracks_that_are_forgotten_do_not_come_back(tracking, pan):
     assert after.landmarks.shape == (68, 2)
 
 
+def test_a_camera_knows_who_is_followed_and_who_has_gone(tracking, pan, empty):
+    assert tracking.live_ids("head") == tracking.ended_ids("head") == ()
+    _ids(tracking, [pan[0], empty])
+    assert tracking.live_ids("head") == ("f1",)
+    assert tracking.ended_ids("head") == ()
+    _ids(tracking, [empty], start_s=2.0)
+    assert tracking.live_ids("head") == ()
+    assert tracking.ended_ids("head") == ("f1",)
+    assert tracking.live_ids("another") == ()
+
+
+def test_other_limits_reach_the_cameras_that_are_followed_already(tracking, pan, empty):
+    _ids(tracking, [pan[0]])
+    tracking.reconfigure(dataclasses.replace(tracking.config, lost_after_s=10, min_face_px=1e4))
+    _ids(tracking, [empty], start_s=5.0)
+    (face,) = tracking.process([Frame(pan[1], time_s=6.0, camera="head")])[0]
+    assert (face.face_id, face.state) == ("f1", "low_quality")
+
+
+def test_crops_of_another_detector_are_read_in_one_batch_as_their_faces_are_in_the_image(
+    analyzer, hopper, photograph, empty
+):
+    x, y, w, h = (round(v) for v in hopper.box.as_list())
+    tight = photograph[y : y + h, x : x + w]
+    wide = photograph[y - h // 4 : y + h + h // 8, x - w // 5 : x + w + w // 5]
+    one, two, none = analyzer.in_crops([tight, wide, empty], ["a", "b", "c"])
+    assert (one.face_id, two.face_id, none) == ("a", "b", None)
+    for face, corner in ((one, (x, y)), (two, (x - w // 5, y - h // 4))):
+        apart = np.linalg.norm(face.landmarks + corner - hopper.landmarks, axis=1).mean()
+        assert apart < 0.05 * w
+    assert analyzer.in_crops([], []) == []
+
+
+def test_a_tilted_head_is_known_as_one(analyzer, photograph):
+    """The picture turned counterclockwise: the head tilts to its own right shoulder."""
+    turn = cv2.getRotationMatrix2D((256, 200), 10, 1)
+    tilted = cv2.warpAffine(photograph, turn, (512, 600), borderMode=cv2.BORDER_REPLICATE)
+    (straight,), (face,) = analyzer(photograph), analyzer(tilted)
+    assert abs(straight.quality.yaw) < 0.2
+    assert abs(straight.quality.pitch) < 0.3
+    assert face.quality.roll - straight.quality.roll == pytest.approx(np.radians(10), abs=0.08)
+    assert face.quality.yaw == pytest.approx(straight.quality.yaw, abs=0.15)
+
+
 def test_two_frames_of_one_camera_in_one_call_are_refused(tracking, pan):
     with pytest.raises(ConfigError, match="hold each camera at most once"):
         tracking.process([Frame(pan[0], camera="head"), Frame(pan[1], camera="head")])
@@ -271,6 +315,8 @@ def test_two_frames_of_one_camera_in_one_call_are_refused(tracking, pan):
         ("min_face_px", 1e4, "low_quality"),
         ("min_sharpness", 1e6, "low_quality"),
         ("sure_face_score", 1.0, "low_quality"),
+        ("max_yaw_deg", 0.001, "low_quality"),
+        ("max_pitch_deg", 0.001, "low_quality"),
         ("uncertain_below", 1.0, "uncertain"),
         ("uncertain_below", 0.0, "ok"),
     ],
@@ -298,6 +344,8 @@ def test_a_blurred_face_is_less_sharp(analyzer, hopper, photograph):
         ("uncertain_below", float("nan")),
         ("min_face_px", -1),
         ("min_sharpness", float("nan")),
+        ("max_yaw_deg", 0),
+        ("max_pitch_deg", 181),
     ],
 )
 def test_settings_are_checked(name, value):

@@ -14,6 +14,7 @@ from aue_crl_core.errors import AueCrlError, MissingDependencyError, import_fail
         (errors.ConfigError, ValueError),
         (errors.ImageError, ValueError),
         (errors.DatasetError, ValueError),
+        (errors.BagError, ValueError),
         (errors.CheckpointError, ValueError),
         (errors.TrainingError, RuntimeError),
         (errors.MissingDependencyError, ImportError),

@@ -76,6 +76,17 @@ def test_a_face_lost_for_less_than_the_limit_gets_its_id_back_and_later_does_not
     assert tracker.ended_ids == ()
 
 
+def test_other_settings_are_used_from_the_next_frame_on_and_ids_stay():
+    tracker = FaceTracker(detect_every=1, lost_after_s=1.0)
+    tracker.update([face(0)], 5.0)
+    tracker.reconfigure(detect_every=10, lost_after_s=3.0)
+    assert not tracker.detection_due(5.1)
+    assert tracker.update([face(0)], 7.5) == ["f1"]
+    with pytest.raises(ConfigError, match="detect_every must be"):
+        tracker.reconfigure(detect_every=0, lost_after_s=3.0)
+    assert tracker.update([face(0)], 10.0) == ["f1"]
+
+
 def test_the_first_frame_after_a_long_pause_ends_the_old_tracks():
     tracker = FaceTracker()
     tracker.update([face(0)], 0.0)

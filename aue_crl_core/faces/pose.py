@@ -1,0 +1,97 @@
+"""How a head is turned, and what of its face that shows: rough values from the 68 points alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from aue_crl_core import facs
+from aue_crl_core.types import Points
+
+SHAPE: Final = {
+    0: (-68.0, -7.0, 42.0),
+    4: (-55.0, 75.0, 38.0),
+    8: (0.0, 109.0, 9.0),
+    12: (55.0, 75.0, 38.0),
+    16: (68.0, -7.0, 42.0),
+    27: (0.0, 0.0, 0.0),
+    28: (0.0, 14.0, -8.0),
+    29: (0.0, 28.0, -15.0),
+    30: (0.0, 36.0, -18.0),
+    31: (-14.0, 44.0, -5.0),
+    33: (0.0, 47.0, -9.0),
+    35: (14.0, 44.0, -5.0),
+    36: (-45.0, 3.0, 15.0),
+    39: (-17.0, 5.0, 9.0),
+    42: (17.0, 5.0, 9.0),
+    45: (45.0, 3.0, 15.0),
+    48: (-27.0, 67.0, 8.0),
+    54: (27.0, 67.0, 8.0),
+}
+"""Point -> its place on an average face that looks into the camera: x right, y down, z away, in millimetres where the
+outer eye corners are 90 mm apart. From the shipped landmark net's points on 760 photographs, by factorisation (Tomasi &
+Kanade, IJCV 1992), made symmetrical."""
+
+_INDICES: Final = tuple(SHAPE)
+_CENTRED: Final = np.array(tuple(SHAPE.values())) - np.mean(tuple(SHAPE.values()), axis=0)
+_FIT: Final = np.linalg.pinv(_CENTRED)
+_FLATTEST: Final = 1e-3
+
+_HIDES_A_SIDE: Final = math.radians(35)
+_MIDDLE: Final = frozenset(i for i, mirrored in enumerate(facs.MIRRORED_POINTS) if i == mirrored)
+_RIGHT: Final = frozenset({*range(8), *range(17, 22), 31, 32, *facs.RIGHT_EYE, 48, 49, 50, 58, 59, 60, 61, 67})
+_LEFT: Final = frozenset(range(facs.NUM_POINTS)) - _MIDDLE - _RIGHT
+_REGIONS: Final = tuple(centre for unit in facs.ACTION_UNITS for centre in facs.REGION_CENTRES[unit])
+_CENTRES: Final = np.array([[(i in c) / len(c) for i in range(facs.NUM_POINTS)] for c in _REGIONS])
+_ON_LEFT: Final = np.array([_LEFT.issuperset(centre) for centre in _REGIONS])
+_ON_RIGHT: Final = np.array([_RIGHT.issuperset(centre) for centre in _REGIONS])
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Radians, relative to the line of sight to the face: `yaw` > 0 turned to its own left, in [-pi/2, pi/2]; `pitch`
+    > 0 raised; `roll` > 0 tilted to its own right shoulder. Turning the image in its plane changes `roll` only. All are
+    NaN where the points lie on a line or are not finite.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+def head_pose(points: Points) -> HeadPose:
+    """The pose behind 68x2 face points (pixels of any image or crop that is not mirrored or sheared).
+
+    `SHAPE` is fitted to the points by scaled orthography (least squares, then the nearest rotation), which needs no
+    camera matrix.
+    """
+    seen = np.asarray(points, dtype=np.float64)[list(_INDICES)]
+    if not np.isfinite(seen).all():
+        return HeadPose(math.nan, math.nan, math.nan)
+    u, sizes, vt = np.linalg.svd((_FIT @ (seen - seen.mean(axis=0))).T, full_matrices=False)
+    if sizes[1] <= _FLATTEST * sizes[0]:
+        return HeadPose(math.nan, math.nan, math.nan)
+    across, down = u @ vt
+    away = np.cross(across, down)
+    # Rz(-roll) Ry(-yaw) Rx(-pitch), rows across, down, away
+    yaw = math.asin(min(1.0, max(-1.0, away[0])))
+    return HeadPose(yaw, -math.atan2(away[1], away[2]), -math.atan2(down[0], across[0]))
+
+
+def visible_units(points: Points, yaw: float, width: int, height: int) -> frozenset[int]:
+    """FACS codes of the action units that can be seen in an image of `width` x `height` pixels.
+
+    An action unit has two regions (`facs.REGION_CENTRES`), of which one is enough: its centre must lie inside the image
+    and, where the head is turned by more than 35 degrees (`yaw` in radians), not on the side that turns away (points of
+    the face's middle never do).
+    """
+    x, y = (_CENTRES @ np.asarray(points, dtype=np.float64)).T
+    shown = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    if abs(yaw) > _HIDES_A_SIDE:
+        shown &= ~(_ON_LEFT if yaw > 0 else _ON_RIGHT)
+    return frozenset(
+        unit for unit, seen in zip(facs.ACTION_UNITS, shown.reshape(-1, 2).any(axis=1), strict=True) if seen
+    )

@@ -1,0 +1,116 @@
+"""A person's resting face, learned, so that one which looks sad or angry at rest is read as neutral."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from aue_crl_core.config import require
+from aue_crl_core.errors import ConfigError
+from aue_crl_core.types import FacePrediction
+
+NEUTRAL: Final = "neutral"
+MAX_BIAS: Final = 3.0
+"""The most that an expression's logit is lowered: a clear expression (odds of 100 to 1) is still read as itself."""
+MAX_UNIT_AT_REST: Final = 0.9
+MIN_FRAMES: Final = 3
+_MARGIN: Final = math.log(2)
+_LEAST_PROBABILITY: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class NeutralProfile:
+    """What a person's resting face looks like to the network.
+
+    `bias` expression -> addend of its logit, in [-MAX_BIAS, 0]; `units` FACS code -> probability at rest, in
+    [0, MAX_UNIT_AT_REST]; `reads_neutral` whether the resting face becomes neutral with it (False where it was too
+    expressive for a bounded bias, and for a vocabulary without neutral, whose expressions are left as they are).
+    """
+
+    bias: Mapping[str, float]
+    units: Mapping[int, float]
+    reads_neutral: bool
+
+    @classmethod
+    def learned(cls, predictions: Sequence[FacePrediction]) -> NeutralProfile:
+        """From predictions of one resting face, neither smoothed nor corrected.
+
+        The mean log-probabilities are the logits at rest (up to a constant). Each expression's is lowered, by at most
+        `MAX_BIAS`, until neutral is twice as likely; those that are less likely than that already stay.
+
+        Raises:
+            ConfigError: no predictions.
+        """
+        if not predictions:
+            raise ConfigError("a neutral face is learned from at least one prediction, got none")
+        names = list(predictions[0].probabilities)
+        rows = np.array([list(p.probabilities.values()) for p in predictions], dtype=np.float64)
+        logits = dict(zip(names, np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0).tolist(), strict=True))
+        at_rest = np.array([list(p.action_units.values()) for p in predictions], dtype=np.float64).mean(axis=0)
+        units = dict(zip(predictions[0].action_units, at_rest.clip(0, MAX_UNIT_AT_REST).tolist(), strict=True))
+        if NEUTRAL not in logits:
+            return cls(dict.fromkeys(names, 0.0), units, False)
+        excess = {name: logits[name] - logits[NEUTRAL] + _MARGIN for name in names if name != NEUTRAL}
+        bias = {name: -min(max(excess.get(name, 0.0), 0.0), MAX_BIAS) for name in names}
+        return cls(bias, units, max(logits[name] + bias[name] for name in excess) < logits[NEUTRAL])
+
+    def apply(self, prediction: FacePrediction) -> FacePrediction:
+        """The prediction relative to rest: biased expressions, action units `max(0, (p - rest) / (1 - rest))`.
+
+        `expression` and `confidence` follow; `state` is left for `TemporalFilter` to decide.
+        """
+        weights = {name: p * math.exp(self.bias[name]) for name, p in prediction.probabilities.items()}
+        total = math.fsum(weights.values())
+        probabilities = {name: weight / total for name, weight in weights.items()}
+        expression = max(probabilities, key=lambda name: probabilities[name])
+        units = {u: max(0.0, (p - self.units[u]) / (1 - self.units[u])) for u, p in prediction.action_units.items()}
+        return replace(
+            prediction,
+            expression=expression,
+            confidence=probabilities[expression],
+            probabilities=probabilities,
+            action_units=units,
+        )
+
+
+class NeutralCalibration:
+    """Collects the predictions of one face for `duration_s` seconds of the images' clock."""
+
+    def __init__(self, duration_s: float) -> None:
+        """Check the duration.
+
+        Raises:
+            ConfigError: it is not above 0 and finite.
+        """
+        require(0 < duration_s < math.inf, "duration_s", "be above 0 seconds and finite", duration_s)
+        self._duration_s = duration_s
+        self._began_s = math.nan
+        self._latest_s = math.nan
+        self._predictions: list[FacePrediction] = []
+
+    @property
+    def frames(self) -> int:
+        """How many predictions were used so far; `low_quality` ones are not."""
+        return len(self._predictions)
+
+    def add(self, prediction: FacePrediction, stamp_s: float) -> bool:
+        """Look at one more prediction, neither smoothed nor corrected; True when the duration is over.
+
+        A stamp before the first one (a bag that starts over) begins the collection anew; one equal to the latest is
+        the same image again and adds nothing.
+        """
+        if not stamp_s >= self._began_s:
+            self._began_s, self._latest_s = stamp_s, math.nan
+            self._predictions.clear()
+        if prediction.state != "low_quality" and stamp_s != self._latest_s:
+            self._predictions.append(prediction)
+        self._latest_s = stamp_s
+        return stamp_s - self._began_s >= self._duration_s
+
+    def profile(self) -> NeutralProfile | None:
+        """What was learned; None from fewer than `MIN_FRAMES` predictions."""
+        return NeutralProfile.learned(self._predictions) if self.frames >= MIN_FRAMES else None

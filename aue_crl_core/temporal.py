@@ -1,0 +1,120 @@
+"""From single predictions to a steady reading of each face: smoothing, a label with hysteresis, abstention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core.config import require
+from aue_crl_core.types import FacePrediction
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """How a face's predictions are joined over time.
+
+    `smoothing_s` time constant of the exponential smoothing, seconds of the images' clock (0: none); `hysteresis` by
+    how much another label's smoothed probability must exceed that of the label in force to replace it;
+    `uncertain_below` the smoothed confidence below which a face is `uncertain`.
+    """
+
+    smoothing_s: float = 0.3
+    hysteresis: float = 0.1
+    uncertain_below: float = 0.4
+
+    def __post_init__(self) -> None:
+        good = 0 <= self.smoothing_s < math.inf
+        require(good, "smoothing_s", "be at least 0 seconds and finite", self.smoothing_s)
+        for name in ("hysteresis", "uncertain_below"):
+            require(0 <= getattr(self, name) <= 1, name, "be in [0, 1]", getattr(self, name))
+
+
+@dataclass
+class _Estimate:
+    """What is believed of one face; `expressions` and `units` in the order of the prediction's mappings."""
+
+    stamp_s: float
+    expressions: NDArray[np.float64]
+    units: NDArray[np.float64]
+    label: str
+
+
+class TemporalFilter:
+    """Smooths the predictions of every face by its id; one filter serves all cameras, whose ids are distinct.
+
+    Expression and action unit probabilities follow `p += (1 - exp(-dt / smoothing_s)) * (new - p)`, `dt` being the time
+    between the stamps of a face's good predictions, so the frame rate does not matter. A `low_quality` prediction does
+    not enter: the last good estimate is held. `dt` of 0 is no step; a stamp that is earlier by less than `tolerance_s`
+    (images out of order) is none either, by more (a bag that starts over) begins the face anew.
+
+    `config` may be replaced at any time; the next prediction is filtered with it.
+    """
+
+    def __init__(self, config: TemporalConfig | None = None, tolerance_s: float = 0.5) -> None:
+        """Check `tolerance_s`.
+
+        Raises:
+            ConfigError: it is negative or not finite.
+        """
+        good = 0 <= tolerance_s < math.inf
+        require(good, "tolerance_s", "be at least 0 seconds and finite", tolerance_s)
+        self.config = config or TemporalConfig()
+        self._tolerance_s = tolerance_s
+        self._estimates: dict[str, _Estimate] = {}
+
+    def update(self, prediction: FacePrediction, stamp_s: float) -> FacePrediction:
+        """The prediction with smoothed probabilities, the label in force as `expression`, and its state.
+
+        `stamp_s` of the image, seconds. A face that has only been `low_quality` so far is returned as it came.
+
+        Raises:
+            ConfigError: `stamp_s` is not finite.
+        """
+        require(math.isfinite(stamp_s), "stamp_s", "be finite", stamp_s)
+        estimate = self._estimates.get(prediction.face_id)
+        if estimate is not None and stamp_s < estimate.stamp_s - self._tolerance_s:
+            del self._estimates[prediction.face_id]
+            estimate = None
+        if prediction.state != "low_quality":
+            estimate = self._stepped(estimate, prediction, stamp_s)
+            self._estimates[prediction.face_id] = estimate
+        return prediction if estimate is None else self._read(prediction, estimate)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Drop what is known of these faces; unknown ids are ignored."""
+        for face_id in ids:
+            self._estimates.pop(face_id, None)
+
+    def _stepped(self, old: _Estimate | None, prediction: FacePrediction, stamp_s: float) -> _Estimate:
+        expressions = np.fromiter(prediction.probabilities.values(), np.float64)
+        units = np.fromiter(prediction.action_units.values(), np.float64)
+        if old is None:
+            return _Estimate(stamp_s, expressions, units, prediction.expression)
+        elapsed_s = max(0.0, stamp_s - old.stamp_s)
+        gain = -math.expm1(-elapsed_s / self.config.smoothing_s) if self.config.smoothing_s > 0 else 1.0
+        expressions = (1 - gain) * old.expressions + gain * expressions
+        units = (1 - gain) * old.units + gain * units
+        names = list(prediction.probabilities)
+        best = int(expressions.argmax())
+        in_force = expressions[names.index(old.label)]
+        label = names[best] if expressions[best] > in_force + self.config.hysteresis else old.label
+        return _Estimate(max(stamp_s, old.stamp_s), expressions, units, label)
+
+    def _read(self, prediction: FacePrediction, estimate: _Estimate) -> FacePrediction:
+        probabilities = dict(zip(prediction.probabilities, estimate.expressions.tolist(), strict=True))
+        confidence = probabilities[estimate.label]
+        state = prediction.state
+        if state != "low_quality":
+            state = "ok" if confidence >= self.config.uncertain_below else "uncertain"
+        return replace(
+            prediction,
+            expression=estimate.label,
+            confidence=confidence,
+            probabilities=probabilities,
+            action_units=dict(zip(prediction.action_units, estimate.units.tolist(), strict=True)),
+            state=state,
+        )

@@ -1,0 +1,77 @@
+"""ros2 launch aue_crl expression.launch.py image_topic:=/camera/image_raw"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
+from launch.conditions import IfCondition
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+
+ARGUMENTS = {
+    "image_topic": ("image", "Topic of the camera's images; compressed: the topic before '/compressed'."),
+    "image_transport": ("", "raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)."),
+    "params_file": ("", "YAML file of parameters; see config/expression.yaml."),
+    "namespace": ("", "Namespace of the node."),
+    "use_sim_time": ("false", "Take the time from /clock."),
+    "autostart": ("true", "Configure and activate at once."),
+    "device": ("", "cpu, cuda or cuda:N."),
+    "weights": ("", "A shipped name, or a path of weights."),
+    "hri": ("", "true: publish the ROS4HRI (REP-155) topics."),
+    "log_level": ("info", "debug, info, warn or error."),
+}
+# Given on the command line, these go before the file of parameters; left empty, the file's (or the default) holds.
+OVERRIDES = ("image_transport", "device", "weights", "hri")
+
+
+def make_node(context: LaunchContext) -> list[Action]:
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    parameters: list = [values["params_file"]] if values["params_file"] else []
+    overrides: dict = {name: values[name] for name in OVERRIDES if values[name]}
+    if "hri" in overrides:
+        overrides["hri"] = overrides["hri"].lower() in ("true", "1", "yes")
+    parameters.append({"use_sim_time": values["use_sim_time"].lower() in ("true", "1", "yes"), **overrides})
+    node = LifecycleNode(
+        package="aue_crl",
+        executable="expression_node",
+        name="aue_crl",
+        namespace=values["namespace"],
+        parameters=parameters,
+        remappings=[
+            ("image", values["image_topic"]),
+            ("image/compressed", f"{values['image_topic']}/compressed"),
+        ],
+        arguments=["--ros-args", "--log-level", f"aue_crl:={values['log_level']}"],
+        output="screen",
+    )
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
+
+    autostart = IfCondition(LaunchConfiguration("autostart"))
+    # The state before matters: reached from 'deactivating', inactive is where the user wants the node to be.
+    activate = RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=node,
+            start_state="configuring",
+            goal_state="inactive",
+            entities=[change(Transition.TRANSITION_ACTIVATE)],
+        ),
+        condition=autostart,
+    )
+    configure = EmitEvent(
+        event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=Transition.TRANSITION_CONFIGURE),
+        condition=autostart,
+    )
+    return [activate, node, configure]
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=make_node)])

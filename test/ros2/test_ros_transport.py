@@ -1,0 +1,52 @@
+"""rclpy's messages from the values that both middlewares share."""
+
+import array
+
+import numpy as np
+import pytest
+
+from aue_crl_ros.ros_transport import RosMessages, profile
+from aue_crl_ros.transport import LATCHED, RESULT, SENSOR
+
+
+def test_a_numpy_array_becomes_an_unbounded_sequence():
+    message = RosMessages().new("sensor_msgs/msg/CompressedImage", data=np.arange(5, dtype=np.uint8))
+    assert message.data == array.array("B", [0, 1, 2, 3, 4])
+
+
+def test_floats_keep_their_values():
+    message = RosMessages().new("aue_crl/msg/FaceExpression", landmarks=np.array([1.5, -2.25], np.float32))
+    assert list(message.landmarks) == [1.5, -2.25]
+
+
+def test_an_empty_array_is_an_empty_sequence():
+    assert list(RosMessages().new("aue_crl/msg/FaceExpression", landmarks=np.zeros(0, np.float32)).landmarks) == []
+
+
+def test_a_fixed_array_takes_numpy_as_it_is():
+    hri = pytest.importorskip("hri_msgs.msg")
+    values = np.linspace(0, 1, 99, dtype=np.float32)
+    message = RosMessages().new("hri_msgs/msg/FacialActionUnits", intensity=values)
+    np.testing.assert_array_equal(message.intensity[hri.FacialActionUnits.LIP_CORNER_PULLER], values[12])
+
+
+def test_an_octet_is_a_byte():
+    assert RosMessages().new("diagnostic_msgs/msg/DiagnosticStatus", level=2).level == b"\x02"
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(KeyError, match="nonsense"):
+        RosMessages().new("std_msgs/msg/Header", nonsense=1)
+
+
+@pytest.mark.parametrize(
+    ("qos", "reliability", "durability", "depth"),
+    [
+        (SENSOR, "BEST_EFFORT", "VOLATILE", 1),
+        (RESULT, "RELIABLE", "VOLATILE", 10),
+        (LATCHED, "RELIABLE", "TRANSIENT_LOCAL", 1),
+    ],
+)
+def test_qos_profiles(qos, reliability, durability, depth):
+    made = profile(qos)
+    assert (made.reliability.name, made.durability.name, made.depth) == (reliability, durability, depth)

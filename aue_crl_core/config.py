@@ -22,7 +22,8 @@ def require(ok: bool, name: str, must: str, got: object) -> None:
 
 
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
-    """Build dataclass `kind` from a mapping, naming unknown keys. Lists become tuples; nested dataclasses recurse.
+    """Build dataclass `kind` from a mapping, naming unknown keys. Lists become tuples; nested dataclasses recurse
+    (where None is their default, None may stand for them).
 
     Raises:
         ConfigError: unknown or missing keys, values of another kind, or values that the class itself refuses.
@@ -35,9 +36,9 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
     arguments = {}
     for key, value in values.items():
         nested = fields[key].metadata.get("nested")
-        if nested is not None:
+        if nested is not None and not (value is None and fields[key].default is None):
             value = from_dict(nested, value, f"{where}.{key}")
-        else:
+        elif nested is None:
             _require_kind(fields[key], value, f"{where}.{key}")
         arguments[key] = tuple(value) if isinstance(value, list) else value
     try:
@@ -90,7 +91,9 @@ class ModelConfig:
     `region_channels`: outputs of a region's own convolution. `region_pool`: the window is average-pooled to this side
     before the region's linear layer (`None`: not pooled, as in the paper). `region_dim`: length of a region vector.
     `upstream_region_order`: pair region vectors before fusion as the authors' code does, where they are stacked as
-    (AU, side) but viewed as (side, AU); needed only to reproduce its checkpoints.
+    (AU, side) but viewed as (side, AU); needed only to reproduce its checkpoints. `attention`: how the AUs' scores
+    become weights, a softmax over the AUs (paper) or each one's sigmoid, as in the authors' network for compound
+    expressions.
     """
 
     backbone: ModelName = "resnet101"
@@ -106,6 +109,7 @@ class ModelConfig:
     fusion_dim: int = 1024
     dropout: float = 0.5
     upstream_region_order: bool = False
+    attention: Literal["softmax", "sigmoid"] = "softmax"
 
     def __post_init__(self) -> None:
         require(
@@ -140,6 +144,7 @@ class ModelConfig:
             self.region_pool,
         )
         require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)
+        require(self.attention in ("softmax", "sigmoid"), "attention", "be softmax or sigmoid", self.attention)
 
     @property
     def expressions(self) -> tuple[str, ...]:

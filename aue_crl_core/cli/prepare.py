@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
 from aue_crl_core.cli.console import err, out, plain_table
 from aue_crl_core.config import require
+from aue_crl_core.facs import VocabularyName
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aue_crl_core.data.index import Record
     from aue_crl_core.data.prepare import FinderFactory, PrepareReport
 
 FINDERS: Final = ("auto", "mediapipe", "own", "none")
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells count it."""
 _SHOWN_REASONS: Final = 12
+_EXAMPLES: Final = 2
 
 
 def command(
     layout: Annotated[
-        str, typer.Argument(help="How the dataset lies on disk: ferplus, raf-db, raf-db-compound, folder.")
+        str,
+        typer.Argument(
+            help="How the dataset lies on disk: ferplus, raf-db, raf-db-compound, sfew, mmi, expw, bp4d, folder, csv, "
+            "parquet."
+        ),
     ],
-    root: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder; for csv and parquet the table.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (.parquet).")],
     finder: Annotated[
         str,
@@ -37,6 +45,11 @@ def command(
         ),
     ] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that look for faces.")] = 1,
+    aligned: Annotated[bool, typer.Option("--aligned", help="raf-db: the aligned crops, not the photographs.")] = False,
+    fold: Annotated[int | None, typer.Option(help="mmi, bp4d: the identity fold that is the test split.")] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option(metavar="basic|compound", help="csv, parquet: what the labels name.")
+    ] = None,
 ) -> None:
     """Read a dataset, find faces and their points, and write an index for train and evaluate.
 
@@ -44,11 +57,14 @@ def command(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from aue_crl_core.data.layouts import LayoutOptions
     from aue_crl_core.data.prepare import prepare
 
     require(finder in FINDERS, "--finder", f"be one of {', '.join(FINDERS)}", finder)
     require(workers >= 1, "--workers", "be at least 1", workers)
     require(output.suffix == ".parquet", "--output", "end in .parquet", str(output))
+    vocabularies = get_args(VocabularyName)
+    require(vocabulary in (None, *vocabularies), "--vocabulary", f"be {' or '.join(vocabularies)}", vocabulary)
     chosen = choose_finder(finder)
     console = out()
     name = "none" if chosen is None else chosen.name
@@ -56,14 +72,20 @@ def command(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err()) as bar:
         task = bar.add_task("faces", total=None)
-        report = prepare(
-            layout,
-            root,
-            output,
-            chosen,
-            workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        try:
+            report = prepare(
+                layout,
+                root,
+                output,
+                chosen,
+                workers=workers,
+                options=LayoutOptions(aligned, fold, vocabulary),  # type: ignore[arg-type]
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except KeyboardInterrupt:
+            done = int(bar.tasks[task].completed)
+            err().print(f"interrupted: {done} images are done and kept; the same command goes on from there")
+            raise typer.Exit(INTERRUPTED) from None
     problems = write_problems(output, report.problems)
     _show(console, report, output, problems)
 
@@ -77,43 +99,62 @@ def choose_finder(name: str) -> FinderFactory | None:
     return {"mediapipe": MediapipeFinder, "own": OwnFinder, "none": None}[name]
 
 
-def write_problems(index: Path, problems: Sequence[tuple[str, str]]) -> Path:
-    """All problems as `INDEX.problems.csv` (image, reason) beside the index; only the heading where there are none."""
+def write_problems(index: Path, problems: Sequence[Record]) -> Path:
+    """All problems as `INDEX.problems.csv` beside the index; only the heading where there are none.
+
+    Columns: image, split, usable (`no`: training leaves the image out; `yes`: it does without the face points), reason.
+    """
     path = index.with_name(index.stem + ".problems.csv")
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("image", "reason"))
-        writer.writerows(problems)
+        writer.writerow(("image", "split", "usable", "reason"))
+        writer.writerows((r.image, r.split, "yes" if r.usable else "no", r.reason) for r in problems)
     return path
 
 
-def grouped(report: PrepareReport) -> Counter[str]:
-    """Reason -> images, the image's own name taken out of each reason."""
+def grouped(report: PrepareReport) -> dict[str, list[Record]]:
+    """Reason -> its records, most of them first; the image's own name is taken out of each reason."""
     root = report.index.root
-    return Counter(reason.replace(str(root / image), "the image") for image, reason in report.problems)
+    groups: dict[str, list[Record]] = {}
+    for record in report.problems:
+        groups.setdefault(str(record.reason).replace(str(root / record.image), "the image"), []).append(record)
+    return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
 
 def _show(console: Console, report: PrepareReport, output: Path, problems: Path) -> None:
     from rich.text import Text
 
     records = report.index.records
-    table = plain_table("split", ">images", ">usable", ">with points")
+    labelled = sum(r.action_units is not None for r in records)
+    table = plain_table("split", ">images", ">usable", ">with points", *([">with AUs"] if labelled else []))
     table.title = Text(f"{output} ({report.index.layout}, {report.index.vocabulary})")
     for split in [*report.index.splits(), "all"]:
         rows = [r for r in records if split in (r.split, "all")]
-        counts = (len(rows), sum(r.usable for r in rows), sum(r.points is not None for r in rows))
+        counts = [len(rows), sum(r.usable for r in rows), sum(r.points is not None for r in rows)]
+        counts += [sum(r.action_units is not None for r in rows)] if labelled else []
         table.add_row(Text(split), *map(str, counts), style="bold" if split == "all" else "")
     console.print(table)
     console.print(f"{report.from_cache} images were taken from an earlier run's results")
-    reasons = grouped(report)
-    if not reasons:
+    for hint in report.hints:
+        console.print(Text(f"note: {hint}"))
+    groups = grouped(report)
+    if not groups:
         console.print("no problems")
         return
-    listing = plain_table(">images", "reason", title=f"{len(report.problems)} images with a problem")
-    for reason, count in reasons.most_common(_SHOWN_REASONS):
-        listing.add_row(str(count), Text(reason))
-    if len(reasons) > _SHOWN_REASONS:
-        rest = sum(count for _, count in reasons.most_common()[_SHOWN_REASONS:])
-        listing.add_row(str(rest), f"{len(reasons) - _SHOWN_REASONS} more reasons")
+    listing = plain_table(">images", "reason", ">unusable", "for example")
+    listing.title = f"{len(report.problems)} images with a problem, {report.unusable} of them unusable"
+    for reason, rows in list(groups.items())[:_SHOWN_REASONS]:
+        listing.add_row(str(len(rows)), Text(reason), _unusable(rows), Text(_examples(rows)))
+    rest = [r for rows in list(groups.values())[_SHOWN_REASONS:] for r in rows]
+    if rest:
+        listing.add_row(str(len(rest)), f"{len(groups) - _SHOWN_REASONS} more reasons", _unusable(rest), "")
     console.print(listing)
     console.print(Text(f"all of them: {problems}"))
+
+
+def _unusable(records: Sequence[Record]) -> str:
+    return str(sum(not r.usable for r in records))
+
+
+def _examples(records: Sequence[Record]) -> str:
+    return ", ".join(Path(r.image).name for r in records[:_EXAMPLES])

@@ -159,6 +159,11 @@ class TrainingProgress:
             figures=f"epoch {self._epoch + 1}/{self._epochs}  loss {loss:.4f}  {self._rate:.0f} images/s",
         )
 
+    def features(self, done: int, total: int) -> None:
+        """A block of frozen features is computed: they are kept for the epochs to come."""
+        self._bar.update(self._task, figures=f"epoch {self._epoch + 1}/{self._epochs}  features {done}/{total}")
+        self._began = time.monotonic()
+
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch is safe on disk: one line that stays."""
         loss = sum(value for name, value in row.items() if name.startswith("train/"))
@@ -166,7 +171,8 @@ class TrainingProgress:
             f"{name.partition('/')[2]} {value:.4f}" for name, value in row.items() if name.startswith("valid/")
         )
         self._console.print(
-            f"{row['stage']} {row['epoch']}/{self._epochs}  loss {loss:.4f}  {self._rate:.0f} images/s  |  {figures}",
+            f"{row['stage']} {row['epoch']}/{self._epochs}  loss {loss:.4f}  {self._rate:.0f} images/s  "
+            f"waiting for data {row['data_wait']:.0%}  |  {figures}",
             soft_wrap=True,
             highlight=False,
         )

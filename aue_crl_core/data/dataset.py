@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import zlib
 from typing import NamedTuple
 
@@ -71,6 +72,27 @@ class FaceDataset(Dataset[Sample]):
     def labels(self) -> np.ndarray:
         """The label of every sample, int64 N."""
         return np.array([r.label for _, r in self._rows])
+
+    @property
+    def targets(self) -> Tensor:
+        """The target of every sample, float32 NxC."""
+        return torch.tensor([_target(r, len(self.classes)) for _, r in self._rows], dtype=torch.float32)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of all that the pictures come from: `files` (names, sizes, times), `faces` (points, boxes) and
+        `settings` (pre-processing, augmentation, seed). Labels are not in it."""
+        files, faces = hashlib.sha256(), hashlib.sha256()
+        for index, record in self._rows:
+            about = index.path(record).stat()
+            files.update(f"{record.image}|{about.st_size}|{about.st_mtime_ns}\n".encode())
+            faces.update(b"-" if record.points is None else np.float32(record.points).tobytes())
+            faces.update(f"{record.box}\n".encode())
+        settings = f"{self._preprocessing}|{self._augmentation}|{self._seed}".encode()
+        return {
+            "files": files.hexdigest(),
+            "faces": faces.hexdigest(),
+            "settings": hashlib.sha256(settings).hexdigest(),
+        }
 
     def set_epoch(self, epoch: int, size: int | None = None) -> None:
         """Choose the augmentation draw, and the side of the crops in pixels (None: that of the pre-processing)."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import BASIC_EXPRESSIONS
@@ -42,7 +43,8 @@ def read(root: Path) -> Iterator[Record]:
     parts = [(root / "data" / folder, split) for folder, split in SPLITS.items()]
     present = [(folder, split) for folder, split in parts if (folder / "label.csv").is_file()]
     if not present:
-        raise DatasetError(f"no FER+ under {root}: expected data/FER2013Train/label.csv (or Valid, Test) there")
+        hint = packed_hint(root, root / "data")
+        raise DatasetError(f"no FER+ under {root}: expected data/FER2013Train/label.csv (or Valid, Test) there{hint}")
     for folder, split in present:
         path = folder / "label.csv"
         with path.open(newline="", encoding="utf-8-sig") as lines:

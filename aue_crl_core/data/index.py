@@ -13,8 +13,11 @@ Schema (one row an image; missing values are null):
 | points | list<float32>[136] | 68 face points x0, y0, x1, y1, ... in image pixels, iBUG order |
 | points_source | string | `layout`, `mediapipe` or `landmark_net` |
 | subject | string | the person, where the dataset tells |
+| action_units | list<int8>[17] | in `facs.ACTION_UNITS`' order: 1 seen, 0 not, -1 not labelled; null: none labelled |
 | usable | bool | false: training leaves it out; evaluation counts it as an error where it has a label |
 | reason | string | why it is not usable, or has no points |
+
+An index without the column `action_units` (as older versions wrote) is read as one without AU labels.
 
 File metadata key `aue_crl`: JSON with `schema` (1), `layout`, `vocabulary`, `root` and `data_hash`.
 """
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
+AU_ABSENT, AU_PRESENT, AU_UNLABELLED = 0, 1, -1
+_LATER_COLUMNS = ("action_units",)
 _KEY = b"aue_crl"
 
 
@@ -58,6 +63,7 @@ class Record:
     subject: str | None = None
     usable: bool = True
     reason: str | None = None
+    action_units: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,12 @@ class DatasetIndex:
 
     @property
     def data_hash(self) -> str:
-        """16 hex digits over names, splits, labels, votes and usability: what a training run records as its data."""
+        """16 hex digits over names, splits, labels (AUs too) and usability: what a training run records as its data."""
         digest = hashlib.sha256()
         for r in self.records:
-            digest.update(f"{r.image}|{r.split}|{r.label}|{r.votes}|{r.usable}\n".encode())
+            units = "" if r.action_units is None else f"|{r.action_units}"
+            votes = None if r.votes is None else tuple(float(np.float32(v)) for v in r.votes)  # as the file has them
+            digest.update(f"{r.image}|{r.split}|{r.label}|{votes}|{r.usable}{units}\n".encode())
         return digest.hexdigest()[:16]
 
     def splits(self) -> Counter[str]:
@@ -138,6 +146,9 @@ class DatasetIndex:
             raise DatasetError(f"{path} is not a whole Parquet file: {error}") from error
         about = _about(table.schema, path)
         schema = _schema(pa)
+        for name in _LATER_COLUMNS:
+            if name not in table.schema.names:
+                table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
         missing = [name for name in schema.names if name not in table.schema.names]
         if missing:
             raise DatasetError(
@@ -198,6 +209,7 @@ def _schema(pa: Any) -> pa.Schema:
             ("subject", pa.string()),
             ("usable", pa.bool_()),
             ("reason", pa.string()),
+            ("action_units", pa.list_(pa.int8())),
         ]
     )
 
@@ -222,6 +234,14 @@ def _record(row: dict[str, Any], path: Path, classes: int) -> Record:
             continue
         if len(values) != count or not all(v is not None and math.isfinite(v) for v in values):
             raise DatasetError(f"{path}: {column} of {row['image']} must be {count} finite numbers, got {values}")
+    units = row["action_units"]
+    if units is not None and (
+        len(units) != len(facs.ACTION_UNITS) or not set(units) <= {AU_ABSENT, AU_PRESENT, AU_UNLABELLED}
+    ):
+        raise DatasetError(
+            f"{path}: action_units of {row['image']} must be {len(facs.ACTION_UNITS)} of 0, 1 and -1, got {units}"
+        )
+    row["action_units"] = None if units is None else tuple(units)
     row["votes"] = None if votes is None else tuple(votes)
     row["box"] = None if box is None else FaceBox(*box)
     row["points"] = None if points is None else np.asarray(points, dtype=np.float32).reshape(facs.NUM_POINTS, 2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,11 +14,13 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from aue_crl_core.data.archives import packed
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.layouts import find_layout
+from aue_crl_core.data.layouts import LayoutOptions, find_layout
 from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.media.images import load_image
@@ -25,15 +29,22 @@ from aue_crl_core.types import FaceBox
 FinderFactory = Callable[[], FaceFinder]
 
 NO_FACE = "no face found"
+_CHUNK = 4
+_NAMED_ARCHIVES = 4
 
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What `prepare` did: the index, how many results came from the cache, and the images with a problem."""
+    """What `prepare` did.
+
+    `from_cache`: faces whose result came from an earlier run; `problems`: the records with a reason, usable or not;
+    `hints`: what may be wrong with the set as a whole, one line each.
+    """
 
     index: DatasetIndex
     from_cache: int
-    problems: tuple[tuple[str, str], ...]
+    problems: tuple[Record, ...]
+    hints: tuple[str, ...] = ()
 
     @property
     def unusable(self) -> int:
@@ -48,23 +59,28 @@ def prepare(
     finder: FinderFactory | None,
     *,
     workers: int = 1,
+    options: LayoutOptions = LayoutOptions(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PrepareReport:
     """Write the index of the dataset at `root` to `output`.
 
-    `finder` makes the face finder (once in every worker process); `None` keeps only what the layout brings.
-    Every result is appended to `OUTPUT.faces.jsonl` at once; a second call with the same finder takes from there what
-    has not changed.
+    `finder` makes the face finder (once in every worker process); `None` keeps only what the layout brings. Every image
+    is decoded once, also where the layout brings the points, so that what is missing or damaged is known before
+    training. Every result is appended to `OUTPUT.faces.jsonl` at once; a second call with the same finder takes from
+    there what has not changed, after an interruption too.
 
     Raises:
         DatasetError: `root` does not hold the layout, or no image of it is usable.
+        ConfigError: an option that the layout has not.
     """
     chosen = find_layout(layout)
-    if not root.is_dir():
+    if not chosen.file and not root.is_dir():
         raise DatasetError(f"ROOT must be the dataset's folder, got {root} (no such folder)")
     root = root.resolve()
-    records = list(chosen.read(root))
-    wanted = [r for r in records if r.usable and r.points is None]
+    records = list(chosen.records(root, options))
+    if chosen.file:
+        root = root.parent
+    wanted = [r for r in records if r.usable]
     name = "" if finder is None else getattr(finder, "name", "found")
     cache = _FaceCache(output.with_name(output.name + ".faces.jsonl"), name)
     with cache:
@@ -74,14 +90,34 @@ def prepare(
         for done, (record, result) in enumerate(_find_all(missing, root, finder, workers), start=hits + 1):
             cache.add(root, record, result)
             progress(done, len(wanted))
-        merged = tuple(_merged(r, cache.get(r), name) if r.usable and r.points is None else r for r in records)
-    index = DatasetIndex(layout, chosen.vocabulary, root, merged)
+        merged = tuple(_merged(r, cache.get(r), name) if r.usable else r for r in records)
+    index = DatasetIndex(layout, options.vocabulary or chosen.vocabulary, root, merged)
+    hints = tuple(_hints(index))
     if not any(r.usable for r in merged):
         why = f"the reason for {merged[0].image}: {merged[0].reason}" if merged else "its label list is empty"
-        raise DatasetError(f"no image under {root} can be used; {why}")
+        raise DatasetError("; ".join((f"no image under {root} can be used; {why}", *hints)))
     index.write(output)
-    problems = tuple((r.image, r.reason) for r in merged if r.reason)
-    return PrepareReport(index, hits, problems)
+    return PrepareReport(index, hits, tuple(r for r in merged if r.reason), hints)
+
+
+def _hints(index: DatasetIndex) -> Iterator[str]:
+    folders: Counter[Path] = Counter()
+    for record in index.records:
+        if not record.usable and not index.path(record).exists():
+            folders[index.path(record).parent] += 1
+    if not folders:
+        return
+    (place, count), *_ = folders.most_common(1)
+    yield (
+        f"{sum(folders.values())} of the {len(index.records)} images that the labels name are not there ({count} of "
+        f"them in {place})"
+    )
+    within = {parent for folder in folders for parent in (folder, *folder.parents) if parent.is_relative_to(index.root)}
+    archives = packed(within)
+    if archives:
+        names = ", ".join(str(path.relative_to(index.root)) for path in archives[:_NAMED_ARCHIVES])
+        more = f" and {len(archives) - _NAMED_ARCHIVES} more" if len(archives) > _NAMED_ARCHIVES else ""
+        yield f"archives that are still packed lie there: {names}{more}; unpack them and run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +137,19 @@ def _start_worker(factory: FinderFactory | None) -> None:
     _finder = factory() if factory else None
 
 
+def _start_process(factory: FinderFactory | None) -> None:
+    """As `_start_worker`, in a process of its own: it leaves Ctrl-C to the parent, and other cores to its siblings."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    _start_worker(factory)
+
+
 def _find(record: Record, root: Path) -> tuple[Record, _Result]:
     try:
         image = load_image(root / record.image)
     except ImageError as error:
         return record, _Result(None, str(error), readable=False)
-    if _finder is None:
+    if _finder is None or record.points is not None:
         return record, _Result(None, None)
     face = _finder(image, record.box)
     return record, _Result(face, None if face else NO_FACE)
@@ -120,16 +163,21 @@ def _find_all(
         _start_worker(factory)
         yield from map(find, records)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (factory,)) as pool:
-        yield from pool.map(find, records, chunksize=16)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_process, (factory,))
+    try:
+        yield from pool.map(find, records, chunksize=_CHUNK)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _merged(record: Record, result: _Result, finder: str) -> Record:
     if not result.readable:
         return dataclasses.replace(record, usable=False, reason=result.reason)
+    if record.points is not None:
+        return record
     if result.face is None:
         usable = record.box is not None or finder == ""
-        return dataclasses.replace(record, usable=usable, reason=result.reason)
+        return dataclasses.replace(record, usable=usable, reason=result.reason or record.reason)
     return dataclasses.replace(
         record,
         box=record.box or result.face.box,

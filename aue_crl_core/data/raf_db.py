@@ -6,38 +6,49 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from aue_crl_core import facs
+from aue_crl_core.data.annotations import read_points
+from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
 from aue_crl_core.errors import DatasetError
-from aue_crl_core.types import FaceBox
+from aue_crl_core.types import FaceBox, Points
 
 
-def read_basic(root: Path) -> Iterator[Record]:
+def read_basic(root: Path, aligned: bool = False) -> Iterator[Record]:
     """Records of `root/basic` (labels 1-7). See `_read`."""
-    return _read(root, "basic", facs.BASIC_EXPRESSIONS)
+    return _read(root, "basic", facs.BASIC_EXPRESSIONS, aligned)
 
 
-def read_compound(root: Path) -> Iterator[Record]:
+def read_compound(root: Path, aligned: bool = False) -> Iterator[Record]:
     """Records of `root/compound` (labels 1-11). See `_read`."""
-    return _read(root, "compound", facs.COMPOUND_EXPRESSIONS)
+    return _read(root, "compound", facs.COMPOUND_EXPRESSIONS, aligned)
 
 
-def _read(root: Path, part: str, classes: tuple[str, ...]) -> Iterator[Record]:
-    """One record per line of the label list; boxes are read where the dataset brings them.
+def _read(root: Path, part: str, classes: tuple[str, ...], aligned: bool) -> Iterator[Record]:
+    """One record per line of the label list; boxes and points are read where they are there.
 
-    The photographs are `Image/original`; where that folder is absent, the small aligned crops of `Image/aligned`.
+    The photographs are `Image/original`; with `aligned`, or where that folder is absent, the small crops of
+    `Image/aligned`. Points (68 lines `x y`) lie in `Annotation/Landmarks_68_FAN_bbox/train_00001.txt`, counted from the
+    box's corner, and for the crops in `Landmarks_68_FAN_aligned`, in pixels of the crop.
 
     Raises:
         DatasetError: the label list or the images' folder is absent, a line is not `NAME LABEL` with a label in range,
-            or a box file does not hold a box.
+            a name is listed twice, or a box or landmark file is of another form.
     """
     labels = root / part / "EmoLabel" / "list_patition_label.txt"
     if not labels.is_file():
-        raise DatasetError(f"no RAF-DB {part} part under {root}: expected {labels}")
-    images = root / part / "Image"
+        hint = packed_hint(root, root / part, labels.parent)
+        raise DatasetError(f"no RAF-DB {part} part under {root}: expected {labels}{hint}")
+    images, annotation = root / part / "Image", root / part / "Annotation"
+    if aligned and not (images / "aligned").is_dir():
+        raise DatasetError(f"no aligned images of RAF-DB {part}: expected {images / 'aligned'}{packed_hint(images)}")
     if not (images / "original").is_dir() and not (images / "aligned").is_dir():
-        raise DatasetError(f"no images of RAF-DB {part}: expected the folder {images / 'original'} (or aligned)")
-    aligned = not (images / "original").is_dir()
+        hint = packed_hint(images, root / part)
+        raise DatasetError(f"no images of RAF-DB {part}: expected the folder {images / 'original'} (or aligned){hint}")
+    aligned = aligned or not (images / "original").is_dir()
+    seen: set[str] = set()
     for number, line in enumerate(labels.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if not line.strip():
             continue
@@ -50,18 +61,35 @@ def _read(root: Path, part: str, classes: tuple[str, ...]) -> Iterator[Record]:
         split, separator, _ = name.partition("_")
         if not separator or not split:
             raise DatasetError(f"{labels}:{number}: the name must begin with its split (train_, test_), got {name!r}")
+        if name in seen:
+            raise DatasetError(f"{labels}:{number}: {name} is listed twice")
+        seen.add(name)
         path = Path(name)
         if aligned:
             image, box = f"aligned/{path.stem}_aligned{path.suffix}", None
+            points = read_points(annotation / "Landmarks_68_FAN_aligned" / f"{path.stem}.txt")
         else:
-            image, box = f"original/{name}", _box(root / part / "Annotation" / "boundingbox", path.stem)
+            image, box = f"original/{name}", _box(annotation / "boundingbox", path.stem)
+            points = _points(annotation / "Landmarks_68_FAN_bbox" / f"{path.stem}.txt", box)
+        if points is not None and box is None:
+            box = FaceBox.around(points)
         yield Record(
             f"{part}/Image/{image}",
             split,
             label=int(label) - 1,
             box=box,
             box_source="layout" if box else None,
+            points=points,
+            points_source=None if points is None else "layout",
         )
+
+
+def _points(path: Path, box: FaceBox | None) -> Points | None:
+    """Points counted from the box's corner, as image pixels; None without a box to count from."""
+    points = read_points(path)
+    if points is None or box is None:
+        return None
+    return points + np.array([box.x, box.y], dtype=np.float32)
 
 
 def _box(folder: Path, stem: str) -> FaceBox | None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.evaluation import published
+from aue_crl_core.evaluation.au_metrics import ActionUnitMetrics
 from aue_crl_core.evaluation.metrics import ExpressionMetrics
+from aue_crl_core.facs import ACTION_UNIT_NAMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,8 +56,13 @@ def primary_head(metrics_by_head: Mapping[str, ExpressionMetrics]) -> str:
     return primary
 
 
-def comparison_note(metrics: ExpressionMetrics, protocol: str | None) -> str:
-    """One line: which published protocol the result stands beside, or why it stands beside none."""
+def comparison_note(metrics: ExpressionMetrics | None, protocol: str | None) -> str:
+    """One line: which published protocol the result stands beside, or why it stands beside none.
+
+    `metrics` None: no image has an expression label.
+    """
+    if metrics is None:
+        return "No image has an expression label: action units only."
     found = published.find(protocol) if protocol else None
     if found is None:
         return f"No published results here for {protocol!r}." if protocol else "No protocol named, none compared."
@@ -66,14 +73,19 @@ def comparison_note(metrics: ExpressionMetrics, protocol: str | None) -> str:
 
 
 def terminal_table(
-    metrics_by_head: Mapping[str, ExpressionMetrics], title: str, protocol: str | None = None
+    metrics_by_head: Mapping[str, ExpressionMetrics],
+    title: str,
+    protocol: str | None = None,
+    action_units: ActionUnitMetrics | None = None,
 ) -> RenderableType:
-    """What `aue-crl evaluate` prints: every head side by side, then the published rows where they are comparable.
+    """What `aue-crl evaluate` prints: every head side by side, then published rows where comparable, then AUs.
 
     Args:
-        metrics_by_head: `fused` and `expression` (the ablation: stage one alone), or one head.
+        metrics_by_head: `fused` and `expression` (the ablation: stage one alone), or one head; with `action_units` it
+            may be empty.
         title: the heading: which weights on which data.
         protocol: the dataset layout's name; its published rows follow when classes and image count are theirs.
+        action_units: the result on AU labels, where the data has such.
 
     Raises:
         ConfigError: as `primary_head`.
@@ -83,9 +95,8 @@ def terminal_table(
     from rich.table import Table
     from rich.text import Text
 
-    lead = metrics_by_head[primary_head(metrics_by_head)]
     parts: list[RenderableType] = []
-    for table in _tables(metrics_by_head, title, protocol):
+    for table in _tables(metrics_by_head, title, protocol, action_units):
         rendered = Table(
             title=Text(table.title, style="bold"),
             title_justify="left",
@@ -101,7 +112,7 @@ def terminal_table(
             else:
                 rendered.add_row(*map(Text, row), style="bold" if i in table.strong else "")
         parts.append(rendered)
-    parts.append(Text(comparison_note(lead, protocol), style="dim"))
+    parts.append(Text(comparison_note(_lead(metrics_by_head, action_units), protocol), style="dim"))
     return Group(*parts)
 
 
@@ -111,11 +122,14 @@ def write_report(
     title: str,
     protocol: str | None = None,
     provenance: Mapping[str, Any] | None = None,
+    action_units: ActionUnitMetrics | None = None,
 ) -> Path:
     """Write `metrics.json`, `confusion.png`, `recall.png`, `calibration.png` and `report.md` into `directory`.
 
     `metrics.json` has the primary head's values (`ExpressionMetrics.to_dict`) at the top level, each head's under
-    `heads`, and `head`, `title`, `protocol`, `comparison`, `provenance`.
+    `heads`, those of AU labels (`ActionUnitMetrics.to_dict`, or null) under `action_units`, and `head`, `title`,
+    `protocol`, `comparison`, `provenance`. Without expression labels there are no plots, and the top level has `n` and
+    `n_missed` only.
 
     Args:
         directory: made if absent; files of an older report are replaced.
@@ -123,6 +137,7 @@ def write_report(
         title: as `terminal_table`.
         protocol: as `terminal_table`.
         provenance: plain JSON values that say where the result comes from: weights, data hash, versions.
+        action_units: as `terminal_table`.
 
     Returns:
         The path of `metrics.json`.
@@ -131,24 +146,34 @@ def write_report(
         ConfigError: as `primary_head`.
         MissingDependencyError: matplotlib is not installed.
     """
-    from aue_crl_core.evaluation import plots
-
-    primary = primary_head(metrics_by_head)
-    lead = metrics_by_head[primary]
+    lead = _lead(metrics_by_head, action_units)
     provenance = dict(provenance or {})
+    counted = lead or action_units
     result = {
-        **lead.to_dict(),
-        "head": primary,
+        **(lead.to_dict() if lead else {"n": counted.n, "n_missed": counted.n_missed}),
+        "head": primary_head(metrics_by_head) if lead else None,
         "title": title,
         "protocol": protocol,
         "comparison": comparison_note(lead, protocol),
         "provenance": provenance,
         "heads": {head: metrics.to_dict() for head, metrics in metrics_by_head.items()},
+        "action_units": action_units.to_dict() if action_units else None,
     }
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "metrics.json"
     path.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if lead:
+        _write_plots(directory, metrics_by_head, title)
+    text = _markdown(metrics_by_head, title, protocol, provenance, action_units)
+    (directory / "report.md").write_text(text, encoding="utf-8")
+    return path
 
+
+def _write_plots(directory: Path, metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> None:
+    from aue_crl_core.evaluation import plots
+
+    primary = primary_head(metrics_by_head)
+    lead = metrics_by_head[primary]
     figures = {
         "confusion": plots.plot_confusion(lead, f"{title} ({_head_title(primary)})"),
         "recall": plots.plot_recall({_head_title(h): metrics_by_head[h] for h in _ordered(metrics_by_head)}, title),
@@ -156,17 +181,53 @@ def write_report(
     }
     for name, figure in figures.items():
         figure.savefig(directory / f"{name}.png")
-    (directory / "report.md").write_text(_markdown(metrics_by_head, title, protocol, provenance), encoding="utf-8")
-    return path
 
 
-def _tables(metrics_by_head: Mapping[str, ExpressionMetrics], title: str, protocol: str | None) -> list[_Table]:
-    lead = metrics_by_head[primary_head(metrics_by_head)]
-    tables = [_head_table(metrics_by_head, title)]
-    found = published.find(protocol) if protocol else None
-    if found is not None and found.difference(lead.classes, lead.n) is None:
-        tables.append(_published_table(metrics_by_head, found))
+def _lead(
+    metrics_by_head: Mapping[str, ExpressionMetrics], action_units: ActionUnitMetrics | None = None
+) -> ExpressionMetrics | None:
+    """The primary head's metrics; None where there are those of action units only."""
+    if not metrics_by_head and action_units is not None:
+        return None
+    return metrics_by_head[primary_head(metrics_by_head)]
+
+
+def _tables(
+    metrics_by_head: Mapping[str, ExpressionMetrics],
+    title: str,
+    protocol: str | None,
+    action_units: ActionUnitMetrics | None,
+) -> list[_Table]:
+    tables = []
+    lead = _lead(metrics_by_head, action_units)
+    if lead is not None:
+        tables.append(_head_table(metrics_by_head, title))
+        found = published.find(protocol) if protocol else None
+        if found is not None and found.difference(lead.classes, lead.n) is None:
+            tables.append(_published_table(metrics_by_head, found))
+    if action_units is not None:
+        tables.append(_unit_table(action_units, f"Action units: {title}" if lead is None else "Action units"))
     return tables
+
+
+def _unit_table(metrics: ActionUnitMetrics, title: str) -> _Table:
+    rows: list[tuple[str, ...] | None] = [
+        (
+            f"AU {u.unit} {ACTION_UNIT_NAMES[u.unit]}",
+            str(u.n),
+            *map(_percent, (u.base_rate, u.precision, u.recall, u.f1, u.auc)),
+        )
+        for u in metrics.units
+    ]
+    means = (_percent(metrics.mean_base_rate), "", "", _percent(metrics.mean_f1), _percent(metrics.mean_auc))
+    rows += [
+        None,
+        ("mean", str(metrics.n), *means),
+        None,
+        ("no face found (no unit)", str(metrics.n_missed), *[""] * 5),
+    ]
+    header = ("%", "images", "base rate", "precision", "recall", "F1", "AUC")
+    return _Table(title, header, tuple(rows), frozenset({len(metrics.units) + 1}))
 
 
 def _head_table(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> _Table:
@@ -227,11 +288,15 @@ def _published_table(metrics_by_head: Mapping[str, ExpressionMetrics], protocol:
 
 
 def _markdown(
-    metrics_by_head: Mapping[str, ExpressionMetrics], title: str, protocol: str | None, provenance: Mapping[str, Any]
+    metrics_by_head: Mapping[str, ExpressionMetrics],
+    title: str,
+    protocol: str | None,
+    provenance: Mapping[str, Any],
+    action_units: ActionUnitMetrics | None,
 ) -> str:
-    lead = metrics_by_head[primary_head(metrics_by_head)]
+    lead = _lead(metrics_by_head, action_units)
     blocks = [f"# {title}"]
-    for i, table in enumerate(_tables(metrics_by_head, title, protocol)):
+    for i, table in enumerate(_tables(metrics_by_head, title, protocol, action_units)):
         blocks += [f"## {table.title}"] if i else []
         lines = [_line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
         for j, row in enumerate(table.rows):
@@ -243,7 +308,8 @@ def _markdown(
         "Images where no face was found count as errors; the calibration error covers the others only. "
         "A dash stands for a class without images, or for what a source does not tell."
     )
-    blocks += [f"![{name}]({name}.png)" for name in ("confusion", "recall", "calibration")]
+    if lead is not None:
+        blocks += [f"![{name}]({name}.png)" for name in ("confusion", "recall", "calibration")]
     if provenance:
         items = "\n".join(f"- {key}: `{value}`" for key, value in provenance.items())
         blocks.append(f"## Where this comes from\n\n{items}")

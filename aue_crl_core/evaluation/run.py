@@ -12,8 +12,10 @@ from aue_crl_core.analyzer import FaceAnalyzer, FaceOutput
 from aue_crl_core.config import require
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.errors import DatasetError, ImageError
+from aue_crl_core.evaluation.au_metrics import ActionUnitMetrics, compute_action_units
 from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
 from aue_crl_core.faces.landmarks import LocatedFace
+from aue_crl_core.facs import ACTION_UNITS
 from aue_crl_core.media.images import load_image
 from aue_crl_core.types import FaceBox, Image
 
@@ -23,10 +25,14 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of both heads over the same images, and the images that could not be read or held no found face."""
+    """Metrics of both heads over the same images, and the images that could not be read or held no found face.
+
+    `heads` is empty where no image has an expression label, `action_units` None where none has an AU label.
+    """
 
     heads: dict[str, ExpressionMetrics]
     problems: tuple[tuple[str, str], ...]
+    action_units: ActionUnitMetrics | None = None
 
 
 def evaluate(
@@ -35,7 +41,7 @@ def evaluate(
     boxes: BoxSource = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Score every labelled image of `index` (select the split first).
+    """Score every image of `index` with an expression or AU label (select the split first).
 
     `boxes`: `auto` takes the boxes that came with the dataset and detects the rest; `index` takes those that `prepare`
     found too; `detect` takes none. Images that cannot be read or show no found face count as errors.
@@ -45,16 +51,17 @@ def evaluate(
         ConfigError: another `boxes`.
     """
     require(boxes in get_args(BoxSource), "boxes", f"be one of {', '.join(get_args(BoxSource))}", boxes)
-    if analyzer.expressions != index.classes:
+    records = [r for r in index.records if r.label is not None or r.action_units is not None]
+    if not records:
+        raise DatasetError("the index has no labelled image in this split; choose another --split")
+    if analyzer.expressions != index.classes and any(r.label is not None for r in records):
         raise DatasetError(
             f"the weights must know the index's {len(index.classes)} classes {list(index.classes)}, got "
             f"{len(analyzer.expressions)}: {list(analyzer.expressions)}; give weights of vocabulary {index.vocabulary}"
         )
-    records = [r for r in index.records if r.label is not None]
-    if not records:
-        raise DatasetError("the index has no labelled image in this split; choose another --split")
-    fused = np.full((len(records), len(index.classes)), np.nan, dtype=np.float32)
+    fused = np.full((len(records), len(analyzer.expressions)), np.nan, dtype=np.float32)
     expression = fused.copy()
+    units = np.full((len(records), len(ACTION_UNITS)), np.nan, dtype=np.float32)
     problems: list[tuple[str, str]] = []
     unreadable = 0
     for start in range(0, len(records), _BATCH):
@@ -72,15 +79,24 @@ def evaluate(
                 problems.append((records[row].image, "no face found"))
             else:
                 fused[row], expression[row] = output.probabilities, output.expression_probabilities
+                units[row] = output.action_units
         progress(min(start + _BATCH, len(records)), len(records))
     if unreadable == len(records):
         raise DatasetError(
             f"none of the {len(records)} images could be read, the first because {problems[0][1]}; "
             "if the dataset was moved, name its folder with --root"
         )
-    labels = np.array([r.label for r in records])
-    heads = {name: compute(labels, p, index.classes) for name, p in (("fused", fused), ("expression", expression))}
-    return Evaluation(heads, tuple(problems))
+    labelled = [i for i, r in enumerate(records) if r.label is not None]
+    heads = {}
+    if labelled:
+        labels = np.array([records[i].label for i in labelled])
+        heads = {
+            name: compute(labels, p[labelled], index.classes)
+            for name, p in (("fused", fused), ("expression", expression))
+        }
+    coded = [i for i, r in enumerate(records) if r.action_units is not None]
+    action_units = compute_action_units([records[i].action_units for i in coded], units[coded]) if coded else None
+    return Evaluation(heads, tuple(problems), action_units)
 
 
 def _outputs(

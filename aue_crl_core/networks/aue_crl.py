@@ -22,8 +22,9 @@ class NetworkOutput(NamedTuple):
     """What the network says about a batch of B faces, all float32 (logits take autocast's type, if that is on).
 
     `expression_logits` and `fused_logits` BxC in label order, of the expression branch alone and of the whole network;
-    `action_unit_probabilities` Bx17 in [0, 1] and `attention` Bx17, rows with sum 1, both in the order of
-    `facs.ACTION_UNITS`; `points` Bx68x2 (x, y) in input pixels, iBUG order: those that the regions were cut around.
+    `action_unit_probabilities` Bx17 in [0, 1] and `attention` Bx17, rows with sum 1 (with `config.attention` "sigmoid"
+    entries in [0.5, 1)), both in the order of `facs.ACTION_UNITS`; `points` Bx68x2 (x, y) in input pixels, iBUG order:
+    those that the regions were cut around.
     """
 
     expression_logits: Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,13 +18,15 @@ class Fusion(nn.Module):
 
     Each AU has its own projection and its own batch normalisation, with statistics over the samples of a batch alone.
     forward: feature float32 BxF and region vectors float32 Bx17x2xV -> (logits float32 BxC, in label order;
-    attention float32 Bx17, each row at least 0 with sum 1). In training B must be at least 2.
+    attention float32 Bx17, each row at least 0 with sum 1; with `config.attention` "sigmoid" each entry in [0.5, 1)).
+    In training B must be at least 2.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         unit_dim, width = SIDES * config.region_dim, config.fusion_dim
         self.upstream_region_order = config.upstream_region_order
+        self.weigh = torch.sigmoid if config.attention == "sigmoid" else partial(torch.softmax, dim=1)
         self.dropout = nn.Dropout(config.dropout)
         self.unit_linear = GroupedLinear(NUM_UNITS, unit_dim, width)
         self.unit_norm = nn.BatchNorm1d(NUM_UNITS * width)
@@ -47,6 +51,6 @@ class Fusion(nn.Module):
         answers = self.unit_norm(self.unit_linear(self.dropout(units)).flatten(1)).unflatten(1, (NUM_UNITS, -1))
         question = self.expression_norm(self.expression_linear(self.dropout(feature)))
         agreement = F.relu(self.score(answers.tanh() * question.tanh()[:, None]))
-        attention = agreement.squeeze(2).float().softmax(dim=1)
+        attention = self.weigh(agreement.squeeze(2).float())
         attended = (attention[:, :, None] * units).sum(dim=1)
         return self.classifier(torch.cat([feature, attended], dim=1)), attention

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from aue_crl_core import facs
-from aue_crl_core.config import ModelName, from_dict, require
+from aue_crl_core.config import ModelConfig, ModelName, Preprocessing, from_dict, model_config, require
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import ConfigError
 
 PairwiseForm = Literal["corrected", "upstream"]
+Compiler = Literal["none", "inductor", "aot_eager"]
 StageName = Literal["landmark", "expression", "action_unit", "fusion"]
 
 
@@ -68,10 +69,20 @@ class TrainConfig:
     averaged weights that are validated and kept, 0 for none. `label_smoothing`: share of the target spread evenly.
     `precision`: `auto` is bf16 where the processor has it. `held_out`: share of `train` that becomes `valid` in an
     index without that split. `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
+
+    `cache_views`: stage fusion, all of whose inputs come from frozen parts, keeps them on disk for this many augmented
+    views of every image and goes through the views in turn (see `feature_cache`); 0: fresh pictures in every epoch, as
+    also where the stage has no more epochs than views. `cache_dir`: where; empty: in the run's directory, removed when
+    the stage is done. `cache_max_gb`: the most that all caches there may hold, in 10^9 bytes.
+
+    `channels_last`: memory format of the convolutions. `compile`: a backend of `torch.compile`, or none.
+    `fused_optimizer`: one kernel for the whole optimiser step.
     """
 
     model: ModelName = "edge"
     vocabulary: facs.VocabularyName = "basic"
+    fusion_dim: int | None = None
+    preprocessing: Preprocessing | None = field(default=None, metadata={"nested": Preprocessing})
     landmark: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
     expression: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
     action_unit: Schedule = field(default_factory=partial(Schedule, 5, 1e-3), metadata=_NESTED)
@@ -88,12 +99,20 @@ class TrainConfig:
     held_out: float = 0.1
     workers: int = 1
     seed: int = 0
+    cache_views: int = 8
+    cache_dir: str = ""
+    cache_max_gb: float = 20.0
+    channels_last: bool = True
+    compile: Compiler = "none"
+    fused_optimizer: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation, metadata={"nested": Augmentation})
 
     def __post_init__(self) -> None:
         models, vocabularies = get_args(ModelName), get_args(facs.VocabularyName)
         require(self.model in models, "model", f"be one of {', '.join(models)}", self.model)
         require(self.vocabulary in vocabularies, "vocabulary", f"be one of {', '.join(vocabularies)}", self.vocabulary)
+        whole = self.fusion_dim is None or (isinstance(self.fusion_dim, int) and self.fusion_dim >= 1)
+        require(whole, "fusion_dim", "be a whole number of at least 1", self.fusion_dim)
         forms = get_args(PairwiseForm)
         require(self.pairwise_form in forms, "pairwise_form", f"be one of {', '.join(forms)}", self.pairwise_form)
         require(self.weight_decay >= 0, "weight_decay", "be at least 0", self.weight_decay)
@@ -106,6 +125,19 @@ class TrainConfig:
         require(0 <= self.ema < 1, "ema", "be in [0, 1)", self.ema)
         require(0 <= self.held_out < 1, "held_out", "be in [0, 1)", self.held_out)
         require(self.workers >= 0, "workers", "be at least 0", self.workers)
+        require(self.cache_views >= 0, "cache_views", "be at least 0", self.cache_views)
+        require(isinstance(self.cache_dir, str), "cache_dir", "be the name of a folder", self.cache_dir)
+        require(self.cache_max_gb > 0, "cache_max_gb", "be positive", self.cache_max_gb)
+        compilers = get_args(Compiler)
+        require(self.compile in compilers, "compile", f"be one of {', '.join(compilers)}", self.compile)
+        for name in ("channels_last", "fused_optimizer"):
+            require(isinstance(getattr(self, name), bool), name, "be true or false", getattr(self, name))
+
+    def network(self) -> ModelConfig:
+        """The network that a run without a checkpoint to start from trains."""
+        changes = {"fusion_dim": self.fusion_dim, "preprocessing": self.preprocessing}
+        own = model_config(self.model, self.vocabulary)
+        return dataclasses.replace(own, **{name: value for name, value in changes.items() if value is not None})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; `from_dict(TrainConfig, ...)` reads them back."""

@@ -15,6 +15,7 @@ from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.state import Progress, read_progress
 
 RUN_FILE: Final = "run.json"
+CACHE_FOLDER: Final = "features"
 BEST_FILE: Final = "best.safetensors"
 """The furthest finished stage's best epoch, under the name that `--weights DIR` looks for."""
 ORDER: Final[tuple[StageName, ...]] = ("landmark", "expression", "action_unit", "fusion")
@@ -30,6 +31,11 @@ class RunPaths:
     """The files of a run directory."""
 
     directory: Path
+
+    @property
+    def cache(self) -> Path:
+        """The feature caches of a stage that is running, unless the run names another place."""
+        return self.directory / CACHE_FOLDER
 
     def checkpoint(self, stage: StageName) -> Path:
         """The best epoch of a finished stage."""
@@ -107,9 +113,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What is not the same, in words; `workers` says how it is computed, not what."""
+    """What is not the same, in words, but for the settings that say how it is computed, not what."""
     old, new = before["config"], now["config"]
-    names = sorted((old.keys() | new.keys()) - {"workers"})
+    names = sorted((old.keys() | new.keys()) - {"workers", "cache_dir", "cache_max_gb"})
     found = [f"{n} was {_brief(old.get(n))}, is {_brief(new.get(n))}" for n in names if old.get(n) != new.get(n)]
     if before.get("data") != now["data"]:
         found.append(f"the data was {_brief(before.get('data'))}, is {_brief(now['data'])}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +18,9 @@ from aue_crl_core.data.dataset import Sample
 from aue_crl_core.errors import TrainingError
 from aue_crl_core.evaluation.metrics import compute
 from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.training.config import TrainConfig
 from aue_crl_core.training.ema import WeightAverage
-from aue_crl_core.training.stages import Setting, Stage, normalised_point_error, sample_points
+from aue_crl_core.training.stages import FeatureBatch, Inputs, Setting, Stage, normalised_point_error
 
 Figures = dict[str, float]
 
@@ -27,19 +30,24 @@ _REMEDY = (
 )
 
 
-def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """uint8 Bx3xSxS RGB -> float32 Bx3xSxS, normalised, channels-last."""
+def normalise(images: Tensor, preprocessing: Preprocessing, channels_last: bool = True) -> Tensor:
+    """uint8 Bx3xSxS RGB -> float32 Bx3xSxS, normalised; `channels_last` is the layout in memory."""
     mean = torch.tensor(preprocessing.mean, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std, device=images.device).view(1, 3, 1, 1)
-    return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return ((images.float() / 255 - mean) / std).contiguous(memory_format=layout)
+
+
+def resolve_precision(device: str, precision: str) -> Literal["fp32", "bf16"]:
+    """What `auto` means: bf16 where the processor computes in it."""
+    if precision == "auto":
+        return "bf16" if _computes_bf16(torch.device(device).type) else "fp32"
+    return "bf16" if precision == "bf16" else "fp32"
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager:
     """bf16 where asked for; `auto`: where the processor computes in it."""
-    if precision == "auto":
-        kind = torch.device(device).type
-        precision = "bf16" if _computes_bf16(kind) else "fp32"
-    if precision == "fp32":
+    if resolve_precision(device, precision) == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
@@ -51,11 +59,48 @@ def _computes_bf16(kind: str) -> bool:
     return kind == "cpu" and probe is not None and probe()
 
 
+class Waiting:
+    """Batches of a loader, and how long one waited for them.
+
+    `share`: seconds spent waiting over the seconds from the start of the iteration to the end of the last step.
+    """
+
+    def __init__(self, loader: Iterable[Sample | FeatureBatch]) -> None:
+        self._loader = loader
+        self._waited = self._total = 0.0
+
+    def __iter__(self) -> Iterator[Sample | FeatureBatch]:
+        began = asked = time.perf_counter()
+        waited = 0.0
+        for batch in self._loader:
+            waited += time.perf_counter() - asked
+            yield batch
+            asked = time.perf_counter()
+            self._waited, self._total = waited, asked - began
+
+    @property
+    def share(self) -> float:
+        """In [0, 1]; 0 before the first batch."""
+        return self._waited / self._total if self._total else 0.0
+
+
+def batch_inputs(
+    network: AueCrl, stage: Stage, config: TrainConfig, batch: Sample | FeatureBatch, device: str
+) -> tuple[Inputs, Sample | FeatureBatch]:
+    """The inputs of the trained parts, and the batch, on `device`: made by the frozen parts, or brought along."""
+    if isinstance(batch, FeatureBatch):
+        inputs = tuple(t.to(device, non_blocking=True).float() for t in batch.inputs)
+        return inputs, FeatureBatch(inputs, batch.target.to(device, non_blocking=True))
+    batch = Sample(*(t.to(device, non_blocking=True) for t in batch))
+    images = normalise(batch.image, network.config.preprocessing, config.channels_last)
+    return stage.inputs(network, images, batch), batch
+
+
 def train_one_epoch(
     network: AueCrl,
     stage: Stage,
     setting: Setting,
-    loader: Iterable[Sample],
+    loader: Iterable[Sample | FeatureBatch],
     optimizer: torch.optim.Optimizer,
     set_lr: Callable[[float], None],
     epoch: int,
@@ -71,35 +116,37 @@ def train_one_epoch(
     """
     stage.prepare(network, setting.prior, training=True)
     sums: Figures = defaultdict(float)
-    for step, sample in enumerate(loader):
+    for step, batch in enumerate(loader):
         set_lr(epoch + step / steps)
-        sample = Sample(*(t.to(device, non_blocking=True) for t in sample))
-        images = normalise(sample.image, network.config.preprocessing)
         with autocast(device, setting.config.precision):
-            terms = stage.loss(network, images, sample, setting)
-        loss = torch.stack(list(terms.values())).sum()
-        value = loss.item()
+            inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
+            terms = stage.loss(network, inputs, batch, setting)
+        stacked = torch.stack(list(terms.values()))
+        values = dict(zip(terms, stacked.tolist(), strict=True))
+        value = sum(values.values())
         if not math.isfinite(value):
-            shown = ", ".join(f"{name} {t.item():.4g}" for name, t in terms.items())
+            shown = ", ".join(f"{name} {v:.4g}" for name, v in values.items())
             raise TrainingError(
                 f"the loss must be finite, got {value} in stage {stage.name}, epoch {epoch + 1}, batch {step + 1} "
                 f"({shown}); {_REMEDY}"
             )
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        stacked.sum().backward()
         optimizer.step()
         if stage.trains_prior:
             setting.prior.clamp_()
         if average:
             average.update()
-        for name, term in terms.items():
-            sums[name] += term.item()
+        for name, term in values.items():
+            sums[name] += term
         on_step(step, value)
     return {name: total / steps for name, total in sums.items()}
 
 
 @torch.inference_mode()
-def validate(network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[Sample], device: str) -> Figures:
+def validate(
+    network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[Sample | FeatureBatch], device: str
+) -> Figures:
     """The stage's figures on a validation set: each loss term, and what its `score` names.
 
     Raises:
@@ -110,23 +157,19 @@ def validate(network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[S
     sums: Figures = defaultdict(float)
     count = 0
     labels, probabilities = [], []
-    for sample in loader:
-        sample = Sample(*(t.to(device) for t in sample))
-        images = normalise(sample.image, network.config.preprocessing)
-        size = len(images)
+    for batch in loader:
+        inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
+        size = len(batch.target)
         count += size
         if stage.logits is None:
-            for name, term in stage.loss(network, images, sample, setting).items():
+            for name, term in stage.loss(network, inputs, batch, setting).items():
                 sums[name] += term.item() * size
             if stage.name == "landmark":
-                error = normalised_point_error(network.landmark_net(images)[0], sample.points)
+                error = normalised_point_error(network.landmark_net(inputs[0])[0], batch.points)
                 sums["point_error"] += error.mean().item() * size
             continue
-        if stage.logits == "fused":
-            logits = network(images, sample_points(network, images, sample)).fused_logits
-        else:
-            logits = network.expression_only(images)
-        labels.append(sample.target.argmax(dim=1).cpu().numpy())
+        logits = stage.logits(network, inputs)
+        labels.append(batch.target.argmax(dim=1).cpu().numpy())
         if not logits.isfinite().all():
             raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
         probabilities.append(logits.float().softmax(dim=1).cpu().numpy())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.dataset import FaceDataset, hold_out
@@ -18,6 +19,10 @@ from aue_crl_core.errors import DatasetError, TrainingError
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.directory import ORDER
+
+if TYPE_CHECKING:
+    from aue_crl_core.training.feature_cache import FeatureViews
+    from aue_crl_core.training.stages import FeatureBatch
 
 TrainingSet = FaceDataset | LandmarkDataset
 
@@ -83,19 +88,38 @@ def datasets(
     return FaceDataset(train, preprocessing, config.augmentation, seed), FaceDataset(valid, preprocessing)
 
 
-def make_loader(dataset: TrainingSet, config: TrainConfig, device: str, seed: int | None) -> DataLoader:
+def make_loader(dataset: TrainingSet | FeatureViews, config: TrainConfig, device: str, seed: int | None) -> DataLoader:
     """Batches of one epoch, shuffled by `seed`; None: every sample, in order."""
+    ready = not isinstance(dataset, (FaceDataset, LandmarkDataset))
+    workers = 0 if ready else config.workers
     return DataLoader(
         dataset,
         batch_size=config.batch_size if seed is not None else _VALIDATION_BATCH,
         shuffle=seed is not None,
         drop_last=seed is not None,
         generator=torch.Generator().manual_seed(seed or 0),
-        num_workers=config.workers,
+        num_workers=workers,
+        collate_fn=_as_it_is if ready else None,
         worker_init_fn=_one_thread,
         pin_memory=device.startswith("cuda"),
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def ordered_loader(dataset: TrainingSet, positions: list[int], batch_size: int, config: TrainConfig) -> DataLoader:
+    """Batches of some samples in the given order; the global random generator is left alone."""
+    return DataLoader(
+        Subset(dataset, positions),
+        batch_size,
+        generator=torch.Generator().manual_seed(0),
+        num_workers=config.workers,
+        worker_init_fn=_one_thread,
         prefetch_factor=4 if config.workers else None,
     )
+
+
+def _as_it_is(batch: FeatureBatch) -> FeatureBatch:
+    return batch
 
 
 def _one_thread(_: int) -> None:

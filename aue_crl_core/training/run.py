@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,18 +12,26 @@ from typing import Any, Protocol
 import torch
 
 from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, load_network, read_info, save_network
-from aue_crl_core.config import model_config
+from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
 from aue_crl_core.training.calibration import calibrate
-from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.config import Compiler, StageName, TrainConfig
 from aue_crl_core.training.directory import NEEDS, ORDER, RunPaths, open_run, provenance
 from aue_crl_core.training.ema import WeightAverage
-from aue_crl_core.training.engine import Figures, train_one_epoch, validate
+from aue_crl_core.training.engine import Figures, Waiting, train_one_epoch, validate
+from aue_crl_core.training.feature_cache import FeatureViews, Maker, cached_sets, check_size, pays
 from aue_crl_core.training.journal import Journal, draw_plots
-from aue_crl_core.training.loading import check_images, datasets, log_frequency, make_loader, with_validation
+from aue_crl_core.training.loading import (
+    TrainingSet,
+    check_images,
+    datasets,
+    log_frequency,
+    make_loader,
+    with_validation,
+)
 from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.stages import SEQUENCE, STAGES, Setting, Stage
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state
@@ -40,6 +49,9 @@ class Reporter(Protocol):
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch is validated and safe on disk: its row of `metrics.csv`."""
 
+    def features(self, done: int, total: int) -> None:
+        """So many of the blocks of frozen features that the next epoch needs are computed."""
+
     def skipped(self, name: str) -> None:
         """A stage was finished before."""
 
@@ -54,6 +66,9 @@ class Silent:
         """See `Reporter`."""
 
     def epoch(self, row: dict[str, Any]) -> None:
+        """See `Reporter`."""
+
+    def features(self, done: int, total: int) -> None:
         """See `Reporter`."""
 
     def skipped(self, name: str) -> None:
@@ -95,7 +110,7 @@ def train(
             of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
         DatasetError: no usable image, a split that is missing, or images that are gone.
-        ConfigError: no stage, or a device that is not there.
+        ConfigError: no stage, a device that is not there, or a feature cache beyond `cache_max_gb`.
     """
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(ORDER)}, got none")
@@ -103,6 +118,7 @@ def train(
     paths = RunPaths(output)
     run = _Run(config, [with_validation(i, config) for i in data], paths, device, reporter or Silent())
     check_images(run.indices)
+    _check_cache(run, stages)
     if landmarks is not None:
         read_info(landmarks)
     if init is not None:
@@ -130,6 +146,13 @@ def _check_device(device: str) -> None:
         raise ConfigError(f"device must be available to torch, got {device!r} (torch sees no CUDA device); use cpu")
 
 
+def _check_cache(run: _Run, stages: Sequence[StageName]) -> None:
+    images = sum(r.usable and r.label is not None and r.split == "train" for i in run.indices for r in i.records)
+    for name in stages:
+        if not run.paths.checkpoint(name).is_file():
+            check_size(run.config, run.config.network(), STAGES[name], images)
+
+
 def _starting_weights(
     name: StageName, config: TrainConfig, paths: RunPaths, init: Path | None, landmarks: Path | None
 ) -> tuple[AueCrl, torch.Tensor | None]:
@@ -142,7 +165,7 @@ def _starting_weights(
         _check_same_model(start, info, config)
         prior = None if info.prior is None else torch.tensor(info.prior)
     else:
-        network = build_network(model_config(config.model, config.vocabulary))
+        network = build_network(config.network())
     if landmarks is None and "landmark" in finished:
         landmarks = paths.checkpoint("landmark")
     if landmarks is not None and name != "landmark":
@@ -166,6 +189,8 @@ def _check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> 
     for what, got, expected in (
         ("vocabulary", info.config.vocabulary, config.vocabulary),
         ("model", info.config.backbone, config.model),
+        ("fusion_dim", info.config.fusion_dim, config.fusion_dim or info.config.fusion_dim),
+        ("preprocessing", info.config.preprocessing, config.preprocessing or info.config.preprocessing),
     ):
         if got != expected:
             raise CheckpointError(
@@ -183,28 +208,51 @@ def _optimizer(
         {"params": [p for p in network if p.ndim <= 1] + prior, "weight_decay": 0.0},
     ]
     groups = [g for g in groups if g["params"]]
+    extra = {"fused": True} if config.fused_optimizer else {}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum)
-    return torch.optim.AdamW(groups, lr=lr)
+        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, **extra)
+    return torch.optim.AdamW(groups, lr=lr, **extra)
+
+
+def _compile(network: AueCrl, backend: Compiler) -> None:
+    """Have each part compiled when it is first called; names of parameters stay."""
+    if backend != "none":
+        for part in (network.backbone, network.expression_branch, network.action_unit_branch, network.fusion):
+            part.compile(backend=backend)
+
+
+def _cached(
+    stage: Stage, network: AueCrl, sets: tuple[TrainingSet, TrainingSet], run: _Run
+) -> tuple[TrainingSet | FeatureViews, TrainingSet | FeatureViews]:
+    """The stage's sets, behind a feature cache where that pays."""
+    train_set, valid_set = sets
+    if not pays(run.config, stage) or not isinstance(train_set, FaceDataset) or not isinstance(valid_set, FaceDataset):
+        return sets
+    config = run.config
+    directory = Path(config.cache_dir) if config.cache_dir else run.paths.cache
+    maker = Maker(stage, network, run.device, config, run.reporter.features)
+    return cached_sets(directory, maker, train_set, valid_set)
 
 
 def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _Run) -> None:
     config, paths, device = run.config, run.paths, run.device
     schedule = getattr(config, stage.name)
-    network = network.to(device, memory_format=torch.channels_last)
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    network = network.to(device, memory_format=layout)
+    _compile(network, config.compile)
     prior = LearnablePrior(config.vocabulary).to(device)
     if table is not None:
         with torch.no_grad():
             prior.table.copy_(table)
     keep_prior = stage.trains_prior or table is not None
-    train_set, valid_set = datasets(stage.name, network, run.indices, config)
-    steps = len(train_set) // config.batch_size
+    sets = datasets(stage.name, network, run.indices, config)
+    steps = len(sets[0]) // config.batch_size
     if steps == 0:
         raise TrainingError(
-            f"a batch of {config.batch_size} needs as many images, the index has {len(train_set)} to train on; "
+            f"a batch of {config.batch_size} needs as many images, the index has {len(sets[0])} to train on; "
             "choose a smaller --batch-size"
         )
-    setting = Setting(config, prior, log_frequency(train_set, len(network.config.expressions)).to(device))
+    setting = Setting(config, prior, log_frequency(sets[0], len(network.config.expressions)).to(device))
     optimizer = _optimizer(config, *stage.prepare(network, prior, training=True), schedule.lr)
     average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
     modules = {"network": network, "prior": prior}
@@ -212,8 +260,9 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
     saved = read_progress(paths.directory)
     if saved and saved.stage == stage.name:
         progress = load_state(paths.directory, modules, optimizer, average)
-    valid_loader = make_loader(valid_set, config, device, None)
     run.reporter.stage(stage.name, schedule.epochs, steps, progress.epoch)
+    train_set, valid_set = _cached(stage, network, sets, run)
+    valid_loader = make_loader(valid_set, config, device, None)
 
     def set_lr(epoch: float) -> None:
         for group in optimizer.param_groups:
@@ -222,14 +271,15 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
     with Journal(paths.directory, stage.name) as journal:
         for epoch in range(progress.epoch, schedule.epochs):
             seed = config.seed * 1_000_003 + epoch
-            torch.manual_seed(seed)
             small = epoch < schedule.small_epochs and stage.name == "expression"
             train_set.set_epoch(epoch, schedule.small_size if small else None)
+            torch.manual_seed(seed)
+            batches = Waiting(make_loader(train_set, config, device, seed))
             losses = train_one_epoch(
                 network,
                 stage,
                 setting,
-                make_loader(train_set, config, device, seed),
+                batches,
                 optimizer,
                 set_lr,
                 epoch,
@@ -250,14 +300,16 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
                     save_network(paths.candidate(stage.name), network, info, prior.table if keep_prior else None)
             progress.epoch = epoch + 1
             row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
+            row["data_wait"] = round(batches.share, 4)
             row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
             journal.write(row)
             save_state(paths.directory, progress, modules, optimizer, average)
             run.reporter.epoch(row)
-    if stage.logits == "fused":
-        calibrate(paths.candidate(stage.name), valid_loader, device)
+    if stage.calibrated:
+        calibrate(paths.candidate(stage.name), make_loader(sets[1], config, device, None), device)
     paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
     (paths.directory / STATE_FILE).unlink()
+    shutil.rmtree(paths.cache, ignore_errors=True)
     draw_plots(paths.directory, paths.checkpoint(stage.name))
 
 

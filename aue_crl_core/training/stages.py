@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aue_crl_core.config import ModelConfig
 from aue_crl_core.data.dataset import Sample
 from aue_crl_core.facs import OUTER_EYE_CORNERS
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss, prior_regulariser, weighted_au_loss
-from aue_crl_core.networks.aue_crl import AueCrl, NetworkOutput
+from aue_crl_core.networks.action_unit_branch import NUM_UNITS, SIDES
+from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import StageName, TrainConfig
 
 
@@ -34,24 +36,39 @@ class Setting:
 Losses = dict[str, Tensor]
 """Weighted terms by name; their sum is minimised."""
 
+Inputs = tuple[Tensor, ...]
+"""What the trained parts of a stage are fed with, each with a leading dimension B."""
+
+
+class FeatureBatch(NamedTuple):
+    """A batch whose `inputs` were computed before; `target` float32 BxC, class weights that sum to 1."""
+
+    inputs: Inputs
+    target: Tensor
+
 
 @dataclass(frozen=True)
 class Stage:
     """A row of the table.
 
-    `trained`: parts of the network by attribute path; all else is frozen, BatchNorm statistics too. `trains_prior`:
-    whether the prior table is trained as well. `loss(network, images, sample, setting)`: images are normalised.
-    `score`: the validation figure by which epochs are compared. `logits`: the head whose accuracy validation measures;
-    None: it measures the loss terms.
+    `trained`: parts of the network by attribute path; all else is frozen, BatchNorm statistics too. `inputs(network,
+    images, sample)`: what the frozen parts make of a batch, images normalised; it needs no gradient. `loss(network,
+    inputs, batch, setting)`: the terms to minimise. `score`: the validation figure by which epochs are compared.
+    `trains_prior`: whether the prior table is trained as well. `logits(network, inputs)`: the head whose accuracy
+    validation measures; None: it measures the loss terms. `input_shapes`: the shapes of one image's inputs, for a stage
+    whose inputs are small enough to be kept on disk. `calibrated`: whether its checkpoint gets temperatures.
     """
 
     name: StageName
     trained: tuple[str, ...]
-    loss: Callable[[AueCrl, Tensor, Sample, Setting], Losses]
+    inputs: Callable[[AueCrl, Tensor, Sample], Inputs]
+    loss: Callable[[AueCrl, Inputs, Sample | FeatureBatch, Setting], Losses]
     score: str
     higher_is_better: bool
     trains_prior: bool = False
-    logits: Literal["expression", "fused"] | None = None
+    logits: Callable[[AueCrl, Inputs], Tensor] | None = None
+    input_shapes: Callable[[ModelConfig], tuple[tuple[int, ...], ...]] | None = None
+    calibrated: bool = False
 
     def prepare(
         self, network: AueCrl, prior: LearnablePrior, training: bool
@@ -74,10 +91,6 @@ def sample_points(network: AueCrl, images: Tensor, sample: Sample) -> Tensor:
     return torch.where(sample.has_points[:, None, None], sample.points, network.find_points(images))
 
 
-def _forward(network: AueCrl, images: Tensor, sample: Sample) -> NetworkOutput:
-    return network(images, sample_points(network, images, sample))
-
-
 def balanced_cross_entropy(logits: Tensor, target: Tensor, setting: Setting) -> Tensor:
     """Cross entropy with class distributions, logits adjusted by class frequency (Menon et al., ICLR 2021).
 
@@ -89,40 +102,73 @@ def balanced_cross_entropy(logits: Tensor, target: Tensor, setting: Setting) -> 
     return F.cross_entropy(adjusted, target)
 
 
-def expression_loss(network: AueCrl, images: Tensor, sample: Sample, setting: Setting) -> Losses:
+def image_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
+    """Nothing is frozen before the trained parts: the images themselves."""
+    return (images,)
+
+
+def expression_logits(network: AueCrl, inputs: Inputs) -> Tensor:
+    """The expression branch's logits BxC of images (at any of the sizes that stage EM trains on)."""
+    return network.expression_branch(network.backbone(inputs[0]))[1]
+
+
+def expression_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
     """Stage EM: cross entropy of the expression branch."""
-    _, logits = network.expression_branch(network.backbone(images))
-    return {"expression": balanced_cross_entropy(logits, sample.target, setting)}
+    return {"expression": balanced_cross_entropy(expression_logits(network, inputs), batch.target, setting)}
 
 
-def action_unit_loss(network: AueCrl, images: Tensor, sample: Sample, setting: Setting) -> Losses:
+def action_unit_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
+    """The frozen backbone's four maps, and the face points."""
+    return (*network.backbone(images), sample_points(network, images, sample))
+
+
+def action_unit_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
     """Stage AU: weighted squared error to the prior's row + 0.5 pairwise + prior regulariser."""
-    pyramid = network.backbone(images)
-    probabilities, _ = network.action_unit_branch(pyramid, sample_points(network, images, sample))
+    c2, c3, c4, c5, points = inputs
+    probabilities, _ = network.action_unit_branch((c2, c3, c4, c5), points)
     return {
-        "action_unit": weighted_au_loss(probabilities.float(), setting.prior.targets(sample.target)),
+        "action_unit": weighted_au_loss(probabilities.float(), setting.prior.targets(batch.target)),
         "pairwise": 0.5 * pairwise_dependency_loss(probabilities.float(), setting.config.pairwise_form),
         "prior": prior_regulariser(setting.prior),
     }
 
 
-def fusion_loss(network: AueCrl, images: Tensor, sample: Sample, setting: Setting) -> Losses:
+def fusion_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
+    """Expression feature BxF and region vectors Bx17x2xV: all that the last stage sees of an image."""
+    pyramid = network.backbone(images)
+    feature, _ = network.expression_branch(pyramid)
+    _, vectors = network.action_unit_branch(pyramid, sample_points(network, images, sample))
+    return feature, vectors
+
+
+def fusion_input_shapes(config: ModelConfig) -> tuple[tuple[int, ...], ...]:
+    """The shapes of `fusion_inputs` for one image."""
+    return (config.feature_dim,), (NUM_UNITS, SIDES, config.region_dim)
+
+
+def fusion_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
     """Stage Fuse: both cross entropies + 0.05 pairwise on the attention."""
-    output = _forward(network, images, sample)
+    feature, vectors = inputs
+    logits, attention = network.fusion(feature, vectors)
     return {
-        "expression": balanced_cross_entropy(output.expression_logits, sample.target, setting),
-        "fused": balanced_cross_entropy(output.fused_logits, sample.target, setting),
-        "pairwise": 0.05 * pairwise_dependency_loss(output.attention.float(), setting.config.pairwise_form),
+        "expression": balanced_cross_entropy(network.expression_branch.classifier(feature), batch.target, setting),
+        "fused": balanced_cross_entropy(logits, batch.target, setting),
+        "pairwise": 0.05 * pairwise_dependency_loss(attention.float(), setting.config.pairwise_form),
     }
 
 
-def landmark_loss(network: AueCrl, images: Tensor, sample: Sample, setting: Setting) -> Losses:
+def fused_logits(network: AueCrl, inputs: Inputs) -> Tensor:
+    """The whole network's logits BxC of `fusion_inputs`."""
+    return network.fusion(*inputs)[0]
+
+
+def landmark_loss(network: AueCrl, inputs: Inputs, batch: Sample, setting: Setting) -> Losses:
     """Distance of the points in eye distances, softened near zero, where there is a face; and face or no face."""
-    points, logit = network.landmark_net(images)
-    error = normalised_point_error(points, sample.points)
-    error = (error + 0.02 * torch.expm1(-error / 0.02)) * sample.has_points[:, None]
-    face = F.binary_cross_entropy_with_logits(logit.float(), sample.target[:, 0])
-    return {"points": error.sum() / (error.shape[1] * sample.has_points.sum().clamp(min=1)), "face": 0.05 * face}
+    points, logit = network.landmark_net(inputs[0])
+    error = normalised_point_error(points, batch.points)
+    error = (error + 0.02 * torch.expm1(-error / 0.02)) * batch.has_points[:, None]
+    face = F.binary_cross_entropy_with_logits(logit.float(), batch.target[:, 0])
+    return {"points": error.sum() / (error.shape[1] * batch.has_points.sum().clamp(min=1)), "face": 0.05 * face}
 
 
 def normalised_point_error(points: Tensor, truth: Tensor) -> Tensor:
@@ -137,12 +183,36 @@ def normalised_point_error(points: Tensor, truth: Tensor) -> Tensor:
 
 
 STAGES: Final[dict[StageName, Stage]] = {
-    "landmark": Stage("landmark", ("landmark_net",), landmark_loss, "point_error", False),
+    "landmark": Stage("landmark", ("landmark_net",), image_inputs, landmark_loss, "point_error", False),
     "expression": Stage(
-        "expression", ("backbone", "expression_branch"), expression_loss, "score", True, False, "expression"
+        "expression",
+        ("backbone", "expression_branch"),
+        image_inputs,
+        expression_loss,
+        "score",
+        True,
+        logits=expression_logits,
     ),
-    "action_unit": Stage("action_unit", ("action_unit_branch",), action_unit_loss, "action_unit", False, True),
-    "fusion": Stage("fusion", ("fusion", "expression_branch.classifier"), fusion_loss, "score", True, False, "fused"),
+    "action_unit": Stage(
+        "action_unit",
+        ("action_unit_branch",),
+        action_unit_inputs,
+        action_unit_loss,
+        "action_unit",
+        False,
+        trains_prior=True,
+    ),
+    "fusion": Stage(
+        "fusion",
+        ("fusion", "expression_branch.classifier"),
+        fusion_inputs,
+        fusion_loss,
+        "score",
+        True,
+        logits=fused_logits,
+        input_shapes=fusion_input_shapes,
+        calibrated=True,
+    ),
 }
 
 SEQUENCE: Final[tuple[StageName, ...]] = ("expression", "action_unit", "fusion")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -39,6 +40,7 @@ records = st.builds(
     subject=st.none() | text,
     usable=st.booleans(),
     reason=st.none() | text,
+    action_units=st.none() | st.lists(st.sampled_from([-1, 0, 1]), min_size=17, max_size=17).map(tuple),
 )
 
 
@@ -132,6 +134,11 @@ def test_a_missing_column_is_named(written):
         DatasetIndex.read(path)
 
 
+def test_an_index_from_before_action_units_is_read(written):
+    path = _rewritten(written, lambda table: table.drop_columns(["action_units"]))
+    assert DatasetIndex.read(path).records == (Record("a.jpg", "train", label=0, votes=(1, 0, 0, 0, 0, 0, 0)),)
+
+
 def test_a_column_of_another_type_is_refused(written):
     def change(table):
         return table.set_column(table.schema.get_field_index("label"), "label", pa.array(["anger"]))
@@ -159,6 +166,8 @@ def test_further_columns_and_wider_numbers_do_no_harm(written):
         ({"points": np.zeros((5, 2), np.float32)}, r"points of a\.jpg must be 136 finite numbers"),
         ({"points": np.full((68, 2), np.nan, np.float32)}, r"points of a\.jpg must be 136 finite numbers"),
         ({"split": None}, r"split of a\.jpg must be given"),
+        ({"action_units": (0,) * 16}, r"action_units of a\.jpg must be 17 of 0, 1 and -1"),
+        ({"action_units": (9,) * 17}, r"action_units of a\.jpg must be 17 of 0, 1 and -1"),
     ],
 )
 def test_a_value_that_does_not_fit_the_schema_is_named(tmp_path, row, message):
@@ -185,6 +194,18 @@ def test_the_hash_follows_labels_and_not_the_folder(tmp_path):
     index = _index(tmp_path)
     assert dataclasses.replace(index, root=Path("elsewhere")).data_hash == index.data_hash
     assert _index(tmp_path, label=1).data_hash != index.data_hash
+    seen, absent = ((1,) * 17, (0,) * 17)
+    assert _index(tmp_path, action_units=seen).data_hash != _index(tmp_path, action_units=absent).data_hash
+
+
+def test_the_hash_is_the_same_before_writing_and_after_reading(tmp_path):
+    index = _index(tmp_path, votes=(0.1, 0.2, 0.7, 0, 0, 0, 0))
+    index.write(tmp_path / "i.parquet")
+    assert DatasetIndex.read(tmp_path / "i.parquet").data_hash == index.data_hash
+
+
+def test_the_hash_of_data_without_action_units_is_that_of_older_versions(tmp_path):
+    assert _index(tmp_path).data_hash == hashlib.sha256(b"a.jpg|train|0|None|True\n").hexdigest()[:16]
 
 
 def test_writing_over_an_older_index_leaves_no_part_behind(written, tmp_path):

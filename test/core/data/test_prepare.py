@@ -115,7 +115,7 @@ def test_problems_are_listed_with_their_reason_and_nothing_is_dropped(small_raf,
     assert "does not exist" in records[gone.name].reason
     assert "not a whole image" in records[broken.name].reason
     assert records[blank.name].reason == NO_FACE
-    assert {Path(image).name for image, _ in report.problems} >= {gone.name, broken.name, blank.name}
+    assert {Path(r.image).name for r in report.problems} >= {gone.name, broken.name, blank.name}
     assert report.unusable == sum(not r.usable for r in records.values())
 
 

@@ -6,7 +6,9 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from dataset_trees import POINTS, points_text, write
 
 from aue_crl_core.data import raf_db
 from aue_crl_core.errors import DatasetError
@@ -107,3 +109,39 @@ def test_blank_lines_tabs_and_a_byte_order_mark_do_no_harm(compound):
     path = compound / "compound" / LIST
     path.write_text("\ufeff" + path.read_text().replace(" ", "\t") + "\n\n", encoding="utf-8")
     assert [r.label for r in raf_db.read_compound(compound)] == list(range(11))
+
+
+def test_landmarks_count_from_the_corner_of_the_box(compound):
+    write(compound / "compound/Annotation/Landmarks_68_FAN_bbox/train_0000.txt", points_text())
+    assert next(raf_db.read_compound(compound)).points is None  # there is no corner to count from
+    _box_file(compound, "train_0000.txt", "10.5 20 110.5 140\n")
+    record, other, *_ = raf_db.read_compound(compound)
+    np.testing.assert_allclose(record.points, POINTS + np.array([10.5, 20]), atol=1e-3)
+    assert (record.points_source, other.points) == ("layout", None)
+
+
+def test_the_aligned_crops_on_demand_with_their_own_landmarks(compound):
+    images = compound / "compound/Image"
+    with pytest.raises(DatasetError, match="no aligned images of RAF-DB compound"):
+        list(raf_db.read_compound(compound, aligned=True))
+    for path in (images / "original").iterdir():
+        write(images / "aligned" / f"{path.stem}_aligned.jpg", "")
+    write(compound / "compound/Annotation/Landmarks_68_FAN_aligned/train_0000.txt", points_text())
+    record, other, *_ = raf_db.read_compound(compound, aligned=True)
+    assert record.image == "compound/Image/aligned/train_0000_aligned.jpg"
+    np.testing.assert_allclose(record.points, POINTS, atol=1e-3)
+    assert (other.box, other.points) == (None, None)
+
+
+def test_a_name_listed_twice_is_refused(compound):
+    path = compound / "compound" / LIST
+    path.write_text(path.read_text() + "train_0000.jpg 3\n")
+    with pytest.raises(DatasetError, match=r"label\.txt:12: train_0000\.jpg is listed twice"):
+        list(raf_db.read_compound(compound))
+
+
+def test_an_archive_beside_a_missing_part_is_named(compound):
+    shutil.rmtree(compound / "compound/Image/original")
+    (compound / "compound/Image/original.zip").write_bytes(b"PK")
+    with pytest.raises(DatasetError, match=r"Image/original \(or aligned\); .*original\.zip is still packed"):
+        list(raf_db.read_compound(compound))

@@ -13,6 +13,7 @@ from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.data.prepare import prepare
 from aue_crl_core.errors import ConfigError, DatasetError
 from aue_crl_core.evaluation.run import evaluate
+from aue_crl_core.facs import ACTION_UNITS
 from aue_crl_core.types import FaceBox
 
 
@@ -113,3 +114,41 @@ def test_a_split_without_labels_is_refused(analyzer, photographs):
 def test_another_box_source_is_refused(analyzer, photographs):
     with pytest.raises(ConfigError, match="boxes must be one of auto, index, detect, got 'all'"):
         evaluate(analyzer, photographs, "all")
+
+
+def coded(index, **row):
+    """The same records with AU 12 and 25 labelled as seen in the first half, the rest of the units unlabelled."""
+    half = len(index.records) // 2
+    units = [tuple(int(i < half) if unit in (12, 25) else -1 for unit in ACTION_UNITS) for i in range(2 * half)]
+    records = zip(index.records, units, strict=True)
+    return dataclasses.replace(
+        index, records=tuple(dataclasses.replace(r, action_units=code, **row) for r, code in records)
+    )
+
+
+def test_action_unit_labels_are_scored_beside_the_expressions(analyzer, photographs):
+    from aue_crl_core.media.images import load_image
+
+    index = coded(photographs)
+    result = evaluate(analyzer, index)
+    assert [unit.unit for unit in result.action_units.units] == [12, 25]
+    assert result.action_units.n == 6
+    assert result.heads == evaluate(analyzer, photographs).heads
+    seen = sum(analyzer(load_image(index.path(r)))[0].action_units[12] >= 0.5 for r in index.records[:3])
+    assert result.action_units.units[0].recall == pytest.approx(seen / 3)
+
+
+def test_an_index_with_action_unit_labels_only(analyzer, photographs):
+    index = dataclasses.replace(coded(photographs, label=None), vocabulary="compound")
+    result = evaluate(analyzer, index)
+    assert result.heads == {}
+    assert result.action_units == evaluate(analyzer, coded(photographs)).action_units
+
+
+def test_a_frame_without_a_face_shows_no_action_unit(analyzer, photographs, tmp_path):
+    result = evaluate(analyzer, with_blank(coded(photographs), tmp_path))
+    assert result.action_units.n_missed == 2
+
+
+def test_without_action_unit_labels_there_are_no_such_metrics(analyzer, photographs):
+    assert evaluate(analyzer, photographs).action_units is None

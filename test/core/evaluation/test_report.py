@@ -13,6 +13,7 @@ from rich.console import Console
 from aue_crl_core import facs
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.evaluation import report
+from aue_crl_core.evaluation.au_metrics import ActionUnitMetrics, compute_action_units
 from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
 
 RAF_TEST_IMAGES = (329, 74, 160, 1185, 478, 162, 680)
@@ -143,3 +144,49 @@ def test_heads_must_be_of_one_evaluation(heads: dict[str, ExpressionMetrics]) ->
         report.primary_head({"expression": heads["expression"], "other": heads["fused"]})
     with pytest.raises(ConfigError, match="scored on the same images"):
         report.primary_head({"fused": heads["fused"], "expression": scored((9,) * 7, 1)})
+
+
+@pytest.fixture
+def units() -> ActionUnitMetrics:
+    """AU 1 no better than chance on four images, AU 12 all right; nothing else is labelled."""
+    labels = np.full((4, 17), -1)
+    said = np.zeros((4, 17))
+    labels[:, 0], said[:, 0] = [1, 1, 0, 0], [0.9, 0.1, 0.8, 0.2]
+    labels[:, 8], said[:, 8] = [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.2]
+    return compute_action_units(labels, said)
+
+
+def test_action_units_follow_the_expressions(heads: dict[str, ExpressionMetrics], units: ActionUnitMetrics) -> None:
+    text = printed(heads, "edge on a table", None, units, width=120)
+    assert cells(text, "AU 1 inner brow raiser") == ["4", "50.0", "50.0", "50.0", "50.0", "50.0"]
+    assert cells(text, "AU 12 lip corner puller") == ["4", "25.0", "100.0", "100.0", "100.0", "100.0"]
+    assert cells(text, "mean class accuracy")[0] == "70"
+    (line,) = [line for line in text.splitlines() if line.split()[:1] == ["mean"] and "class" not in line]
+    assert line.split()[1:] == ["4", "37.5", "75.0", "75.0"]
+
+
+def test_the_report_of_both(heads: dict[str, ExpressionMetrics], units: ActionUnitMetrics, tmp_path: Path) -> None:
+    read = json.loads(report.write_report(tmp_path, heads, "title", action_units=units).read_text())
+    assert read["mean_class_accuracy"] == pytest.approx(0.8)
+    assert read["action_units"]["mean_f1"] == pytest.approx(0.75)
+    assert "## Action units" in (tmp_path / "report.md").read_text()
+
+
+def test_without_expression_labels_there_are_action_units_only(units: ActionUnitMetrics, tmp_path: Path) -> None:
+    text = printed({}, "edge on bp4d", "bp4d", units, width=120)
+    assert "Action units: edge on bp4d" in text
+    assert "No image has an expression label" in text
+    read = json.loads(report.write_report(tmp_path, {}, "edge on bp4d", "bp4d", None, units).read_text())
+    assert (read["n"], read["n_missed"], read["heads"], read["head"]) == (4, 0, {}, None)
+    assert "accuracy" not in read
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.md"]
+    assert "png" not in (tmp_path / "report.md").read_text()
+
+
+def test_nothing_at_all_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="exactly one head"):
+        report.write_report(tmp_path, {}, "title")
+
+
+def test_a_report_without_action_units_says_null(heads: dict[str, ExpressionMetrics], tmp_path: Path) -> None:
+    assert json.loads(report.write_report(tmp_path, heads, "title").read_text())["action_units"] is None

@@ -74,3 +74,11 @@ def test_the_upstream_order_pairs_halves_of_different_action_units():
 
 def test_the_compound_vocabulary_has_11_logits():
     assert Fusion(dataclasses.replace(CONFIG, vocabulary="compound"))(*_inputs())[0].shape == (6, 11)
+
+
+def test_with_sigmoid_attention_each_unit_is_weighed_alone():
+    softmax, sigmoid = Fusion(CONFIG).eval(), Fusion(dataclasses.replace(CONFIG, attention="sigmoid")).eval()
+    sigmoid.load_state_dict(softmax.state_dict())
+    weights, alone = softmax(*_inputs())[1], sigmoid(*_inputs())[1]
+    torch.testing.assert_close(alone.logit().softmax(dim=1), weights)
+    assert (alone >= 0.5).all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 pytest.importorskip("yaml")
 
-from aue_crl_core.config import from_dict
+from aue_crl_core.config import from_dict, model_config
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.training.config import Schedule, TrainConfig, make_config, read_config
@@ -91,6 +91,11 @@ def test_a_cosine_rises_over_the_warmup_and_ends_at_a_hundredth():
         ("model: vgg", "model must be one of resnet101, resnet50, resnet18, edge, got 'vgg'"),
         ("vocabulary: french", "vocabulary must be one of basic, compound"),
         ("pairwise_form: other", "pairwise_form must be one of corrected, upstream"),
+        ("cache_views: -1", "cache_views must be at least 0, got -1"),
+        ("cache_dir: 3", "cache_dir must be the name of a folder, got 3"),
+        ("cache_max_gb: 0.0", "cache_max_gb must be positive"),
+        ("compile: yes", "compile must be one of none, inductor, aot_eager, got True"),
+        ("channels_last: 1", "channels_last must be true or false, got 1"),
         ("expression: 5", r"expression must be a mapping of names to values, got 5"),
         ("expression: {epochs: 5}", "missing 1 required positional argument: 'lr'"),
         ("expression: {epochs: 5, lr: 1e-3}", r"lr must be a finite number \(in YAML write 1.0e-3"),
@@ -120,3 +125,17 @@ def test_options_win_over_the_file_and_none_leaves_it(tmp_path):
     path.write_text("seed: 4\nbatch_size: 8\n")
     config = make_config(path, seed=7, batch_size=None)
     assert (config.seed, config.batch_size) == (7, 8)
+
+
+def test_fusion_width_and_crop_replace_those_of_the_model(tmp_path):
+    file = tmp_path / "x.yaml"
+    file.write_text("model: resnet18\nfusion_dim: 512\npreprocessing: { align: false }\n")
+    network = make_config(file).network()
+    assert (network.fusion_dim, network.preprocessing.align, network.preprocessing.input_size) == (512, False, 224)
+    assert TrainConfig().network() == model_config("edge")
+
+
+@pytest.mark.parametrize("width", [0, 2.5, "wide"])
+def test_the_fusion_width_is_a_whole_number(width):
+    with pytest.raises(ConfigError, match="fusion_dim must be a whole number of at least 1"):
+        TrainConfig(fusion_dim=width)

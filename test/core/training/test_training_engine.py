@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -11,7 +13,7 @@ from aue_crl_core.checkpoint import load_network  # noqa: E402
 from aue_crl_core.config import Preprocessing  # noqa: E402
 from aue_crl_core.errors import TrainingError  # noqa: E402
 from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
-from aue_crl_core.training.engine import autocast, normalise, validate  # noqa: E402
+from aue_crl_core.training.engine import Waiting, autocast, normalise, validate  # noqa: E402
 from aue_crl_core.training.loading import datasets, log_frequency, make_loader  # noqa: E402
 from aue_crl_core.training.memory import keep_freed_memory  # noqa: E402
 from aue_crl_core.training.stages import STAGES, Setting, normalised_point_error  # noqa: E402
@@ -29,6 +31,27 @@ def test_bf16_only_where_asked_for():
         assert (x @ x).dtype == torch.float32
     with autocast("cpu", "bf16"):
         assert (x @ x).dtype == torch.bfloat16
+
+
+def test_images_lie_in_memory_as_asked_for():
+    images = torch.zeros((2, 3, 4, 4), dtype=torch.uint8)
+    assert normalise(images, Preprocessing()).is_contiguous(memory_format=torch.channels_last)
+    assert normalise(images, Preprocessing(), channels_last=False).is_contiguous()
+
+
+def test_waiting_is_the_time_that_the_loader_takes():
+    def slow():
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    idle, busy = Waiting(slow()), Waiting(range(3))
+    assert idle.share == 0
+    assert list(idle) == [0, 1, 2]
+    assert idle.share > 0.5
+    for _ in busy:
+        time.sleep(0.02)
+    assert busy.share < 0.5
 
 
 @pytest.fixture

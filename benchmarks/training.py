@@ -1,0 +1,354 @@
+"""How fast stages train, beside the authors' code on the same machine.
+
+    python benchmarks/training.py --upstream PATH [--device cuda] [--batch 64] [--data INDEX.parquet]
+
+PATH is a checkout of HCPLab-SYSU/AUE-CRL; its `loss.py` and `model.py` are imported as they are. They were written for
+one GPU: where they do not run (on a CPU they must not call `.cuda()`), the script says why; give it a copy that does.
+Without --upstream only our figures are printed. Ours and theirs take turns, so that a busy machine slows both; a ratio
+is the median of those of the rounds. Images are random and on the device: decoding is measured apart, with --data.
+
+Sections (--only): pairwise (the loss alone, batch 64), forward (stage AU without gradients), stages (whole training
+steps; on a GPU also the share of its measured bf16 matrix rate), cache (an epoch of stage fusion from cached features),
+options (what channels_last, bf16, a fused optimiser and, with --compile inductor, compiling give here), data (share of
+the time that the trainer waits for pictures).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from authors import Upstream, guarded, import_upstream, their_network, their_output, their_step
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from aue_crl_core.data.dataset import Sample
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.knowledge import LearnablePrior
+from aue_crl_core.losses import pairwise_dependency_loss
+from aue_crl_core.networks.aue_crl import build_network
+from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.engine import Waiting, autocast, batch_inputs, resolve_precision, train_one_epoch
+from aue_crl_core.training.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews
+from aue_crl_core.training.loading import datasets, make_loader, with_validation
+from aue_crl_core.training.memory import keep_freed_memory
+from aue_crl_core.training.stages import STAGES, Setting, fusion_input_shapes
+
+SECTIONS: Final = ("pairwise", "forward", "stages", "cache", "options", "data")
+PAIRWISE_BATCH: Final = 64
+EXPERIMENTS: Final[dict[StageName, str]] = {"expression": "EM", "action_unit": "AU", "fusion": "Fuse"}
+"""Our stages and their names for them."""
+Step = Callable[[], None]
+
+
+def seconds(step: Step, device: str, least: float = 1.0) -> float:
+    """Median seconds of a step: one to warm up, then at least three and `least` seconds of them."""
+    taken: list[float] = []
+    step()
+    while len(taken) < 3 or sum(taken) < least:
+        wait(device)
+        began = time.perf_counter()
+        step()
+        wait(device)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def wait(device: str) -> None:
+    """Until the device has done what it was told."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def compare(
+    name: str,
+    images: int,
+    theirs: Callable[[], Step] | None,
+    ours: Callable[[], Step],
+    device: str,
+    rounds: int,
+    other: str = "theirs",
+    other_images: int | None = None,
+) -> float:
+    """Print images a second of both and their ratio; returns seconds an image of ours.
+
+    Each is built, timed and thrown away in turn, so that only one is in memory. A step of ours takes `images` in,
+    theirs `other_images` (None: as many).
+    """
+    ratios, times = [], []
+    for _ in range(rounds):
+        before = None if theirs is None else timed(theirs, device) / (other_images or images)
+        times.append(timed(ours, device) / images)
+        if before is not None:
+            ratios.append(before / times[-1])
+    mine = statistics.median(times)
+    line = f"{name:42} ours {1 / mine:9.2f} images/s"
+    if ratios:
+        line += f"   {other} {1 / mine / statistics.median(ratios):9.2f}   {statistics.median(ratios):8.1f} x"
+        line += f"  [{min(ratios):.1f} .. {max(ratios):.1f}]"
+    print(line, flush=True)
+    return mine
+
+
+def timed(build: Callable[[], Step], device: str) -> float:
+    """Seconds of a step that is built for this only."""
+    step = build()
+    taken = seconds(step, device)
+    del step
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    return taken
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Random faces of 224 pixels, for both: `places` int64 Bx17x4, the AUs' two centres on their 56x56 map."""
+
+    sample: Sample
+    images: Tensor
+    places: Tensor
+    labels: Tensor
+
+    @classmethod
+    def random(cls, size: int, device: str) -> Batch:
+        """`size` of them, the same at every call."""
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randint(0, 256, (size, 3, 224, 224), dtype=torch.uint8, generator=generator)
+        points = torch.rand(size, 68, 2, generator=generator) * 223
+        labels = torch.randint(0, 7, (size,), generator=generator)
+        sample = Sample(pixels, torch.eye(7)[labels], points, torch.ones(size, dtype=torch.bool))
+        places = torch.randint(12, 45, (size, 17, 4), generator=generator)
+        normal = torch.randn(size, 3, 224, 224, generator=generator)
+        return cls(Sample(*(t.to(device) for t in sample)), normal.to(device), places.to(device), labels.to(device))
+
+
+def our_config(model: str, precision: str, compiler: str, batch: int) -> TrainConfig:
+    """The paper's optimiser, no averaging of weights."""
+    settings = {"model": model, "optimizer": "sgd", "ema": 0.0, "precision": precision, "compile": compiler}
+    return TrainConfig(**settings, batch_size=batch)  # type: ignore[arg-type]
+
+
+def our_epoch(name: StageName, config: TrainConfig, device: str, loader: Callable[[], Iterable], steps: int) -> Step:
+    """An epoch of `steps` steps by our trainer."""
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    network = build_network(config.network()).to(device, memory_format=layout)
+    if config.compile != "none":
+        for part in (network.backbone, network.expression_branch, network.action_unit_branch, network.fusion):
+            part.compile(backend=config.compile)
+    setting = Setting(config, LearnablePrior("basic").to(device), torch.zeros(7, device=device))
+    stage = STAGES[name]
+    weights, prior = stage.prepare(network, setting.prior, training=True)
+    fused = {"fused": True} if config.fused_optimizer else {}
+    if config.optimizer == "sgd":
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(weights + prior, lr=1e-4, momentum=0.9, **fused)
+    else:
+        optimizer = torch.optim.AdamW(weights + prior, lr=1e-4, **fused)
+
+    def epoch() -> None:
+        train_one_epoch(network, stage, setting, loader(), optimizer, lambda _: None, 0, steps, device)
+
+    return epoch
+
+
+def pairwise(upstream: Upstream | None, device: str, rounds: int) -> None:
+    """The pairwise loss, forward and backward."""
+    probabilities = torch.rand(PAIRWISE_BATCH, 17, generator=torch.Generator().manual_seed(0)).to(device)
+
+    def step(loss: Callable[[Tensor], Tensor]) -> Step:
+        def run() -> None:
+            leaf = probabilities.clone().requires_grad_()
+            loss(leaf).sum().backward()
+
+        return run
+
+    theirs = None
+    if upstream:
+        their_loss = upstream.loss.Expression_Independent_AU_Loss()
+        theirs_at = guarded("pairwise loss", lambda: their_loss(probabilities, None))
+        difference = float((theirs_at - pairwise_dependency_loss(probabilities)).abs())
+        print(f"pairwise loss, batch {PAIRWISE_BATCH}: |ours - theirs| = {difference:.1e}")
+
+        def theirs() -> Step:
+            return step(lambda p: their_loss(p, None))
+
+    title = "pairwise loss, forward and backward"
+    compare(title, PAIRWISE_BATCH, theirs, lambda: step(pairwise_dependency_loss), device, rounds)
+
+
+def forward(upstream: Upstream | None, config: TrainConfig, batch: Batch, device: str, rounds: int) -> None:
+    """Stage AU without gradients; ours in its precision."""
+
+    def theirs() -> Step:
+        net = their_network(upstream, device).eval()
+        return torch.no_grad()(lambda: their_output(net, "AU", batch))
+
+    def ours() -> Step:
+        net = build_network(config.network()).eval().to(device, memory_format=torch.channels_last)
+
+        def run() -> None:
+            with autocast(device, config.precision):
+                inputs, _ = batch_inputs(net, STAGES["action_unit"], config, batch.sample, device)
+                net.action_unit_branch(inputs[:4], inputs[4])
+
+        return torch.no_grad()(run)
+
+    size = len(batch.labels)
+    title = f"stage AU, forward, batch {size}, {resolve_precision(device, config.precision)}"
+    compare(title, size, theirs if upstream else None, ours, device, rounds)
+
+
+def stages(upstream: Upstream | None, config: TrainConfig, batch: Batch, device: str, rounds: int) -> None:
+    """Whole training steps, and on a GPU the share of its matrix rate."""
+    size = len(batch.labels)
+    rate = matrix_rate(device) if device.startswith("cuda") else None
+    precision = resolve_precision(device, config.precision)
+    for name, experiment in EXPERIMENTS.items():
+
+        def ours(name: StageName = name, config: TrainConfig = config) -> Step:
+            return our_epoch(name, config, device, lambda: [batch.sample], 1)
+
+        def theirs(experiment: str = experiment) -> Step:
+            return their_step(upstream, experiment, batch, device)
+
+        title = f"stage {experiment}, step, batch {size}, {precision}"
+        taken = compare(title, size, theirs if upstream else None, ours, device, rounds)
+        if rate:
+            step = ours(config=dataclasses.replace(config, compile="none"))
+            with FlopCounterMode(display=False) as counter:
+                step()
+            achieved = counter.get_total_flops() / size / taken
+            print(f"{'':42} {achieved / 1e12:.1f} of {rate / 1e12:.1f} TFLOP/s (bf16 matrices): {achieved / rate:.1%}")
+
+
+def matrix_rate(device: str, side: int = 8192) -> float:
+    """Floating-point operations a second of a bf16 matrix product."""
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    return 2 * side**3 / seconds(lambda: torch.mm(a, a), device)
+
+
+def cache(upstream: Upstream | None, config: TrainConfig, batch: Batch, device: str, rounds: int) -> None:
+    """An epoch of stage fusion from cached features, beside their step, and beside ours without the cache."""
+    batches, size = 16, len(batch.labels)
+    full = dataclasses.replace(config, batch_size=64)
+    count = full.batch_size * batches
+    shapes = fusion_input_shapes(config.network())
+    width = sum(int(np.prod(shape)) for shape in shapes)
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureCache(Path(folder), CachePlan("fusion-train", 1, count, width, "float16", {}))
+        rng = np.random.default_rng(0)
+        for block in store.missing(0):
+            store.write(0, block, rng.random((min(BLOCK, count - block * BLOCK), width), dtype=np.float32))
+        views = FeatureViews(store, shapes, torch.eye(7)[torch.arange(count) % 7], lambda view: None)
+
+        def cached() -> Step:
+            return our_epoch("fusion", full, device, lambda: make_loader(views, full, device, 0), batches)
+
+        def uncached() -> Step:
+            return our_epoch("fusion", config, device, lambda: [batch.sample], 1)
+
+        def theirs() -> Step:
+            return their_step(upstream, "Fuse", batch, device)
+
+        title = "stage Fuse, epoch from the cache"
+        if upstream:
+            compare(title, count, theirs, cached, device, rounds, other_images=size)
+        compare(title, count, uncached, cached, device, rounds, "uncached", size)
+
+
+def data(path: Path, model: str, device: str, images: int) -> None:
+    """The share of the time that the trainer waits for pictures, by stage and workers."""
+    index = with_validation(DatasetIndex.read(path), TrainConfig())
+    train = [r for r in index.records if r.split == "train" and r.usable and r.label is not None][:images]
+    few = dataclasses.replace(index, records=(*train, *index.select("valid").records))
+    for name in EXPERIMENTS:
+        for workers in (0, 1, 2, 4):
+            config = TrainConfig(model=model, workers=workers)  # type: ignore[arg-type]
+            source = datasets(name, build_network(config.network()), [few], config)[0]
+            batches = Waiting(make_loader(source, config, device, 0))
+            steps = len(source) // config.batch_size
+            epoch = our_epoch(name, config, device, lambda batches=batches: batches, steps)
+            epoch()
+            began = time.perf_counter()
+            epoch()
+            rate = steps * config.batch_size / (time.perf_counter() - began)
+            print(
+                f"{name:12} {model}, workers {workers}: {rate:8.1f} images/s, waiting {batches.share:.1%}", flush=True
+            )
+
+
+def options(model: str, device: str, batch: int, rounds: int, compiler: bool) -> None:
+    """What each option of speed gives on this machine: a training step with it beside one without ("theirs")."""
+    base = TrainConfig(model=model, batch_size=batch, precision="fp32", channels_last=False)  # type: ignore[arg-type]
+    size = base.network().preprocessing.input_size
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+    points = torch.rand(batch, 68, 2, generator=generator) * (size - 1)
+    target = torch.eye(7)[torch.randint(0, 7, (batch,), generator=generator)]
+    sample = Sample(pixels, target, points, torch.ones(batch, dtype=torch.bool))
+    tried: dict[str, dict[str, Any]] = {
+        "channels_last": {"channels_last": True},
+        "precision: bf16": {"precision": "bf16"},
+        "channels_last, bf16": {"channels_last": True, "precision": "bf16"},
+        "fused_optimizer": {"fused_optimizer": True},
+    }
+    if compiler:
+        tried["compile: inductor"] = {"compile": "inductor"}
+    for name in EXPERIMENTS:
+        for title, changes in tried.items():
+            configs = (base, dataclasses.replace(base, **changes))
+            without, with_it = (
+                lambda config=config: our_epoch(name, config, device, lambda: [sample], 1)  # noqa: B023
+                for config in configs
+            )
+            compare(f"{name}, {model}: {title}", batch, without, with_it, device, rounds, "without")
+
+
+def main() -> None:
+    """Print the sections."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upstream", type=Path, help="a checkout of the authors' code")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, help="images a step of both; default 4 on a CPU, 64 on a GPU")
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="of ours")
+    parser.add_argument("--compile", default="none", choices=("none", "inductor", "aot_eager"), help="of ours")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", nargs="+", default=SECTIONS, choices=SECTIONS)
+    parser.add_argument("--data", type=Path, help="an index of real images, for the section data")
+    parser.add_argument("--model", default="edge", help="of the sections data and options")
+    parser.add_argument("--images", type=int, default=640, help="of the section data")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    keep_freed_memory()
+    device, rounds = chosen.device, chosen.rounds
+    upstream = import_upstream(chosen.upstream) if chosen.upstream else None
+    size = chosen.batch or (64 if device.startswith("cuda") else 4)
+    config = our_config("resnet101", chosen.precision, chosen.compile, size)
+    batch = Batch.random(size, device)
+    print(f"torch {torch.__version__}, {device}, threads {chosen.threads}, rounds {rounds}", flush=True)
+    if "pairwise" in chosen.only:
+        pairwise(upstream, device, rounds)
+    if "forward" in chosen.only:
+        forward(upstream, config, batch, device, rounds)
+    if "stages" in chosen.only:
+        stages(upstream, config, batch, device, rounds)
+    if "cache" in chosen.only:
+        cache(upstream, config, batch, device, rounds)
+    if "options" in chosen.only:
+        options(chosen.model, device, 64, rounds, chosen.compile == "inductor")
+    if "data" in chosen.only and chosen.data:
+        data(chosen.data, chosen.model, device, chosen.images)
+
+
+if __name__ == "__main__":
+    main()

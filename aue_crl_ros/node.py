@@ -85,6 +85,16 @@ class ExpressionNode(LifecycleNode):
         """Back to unconfigured."""
         return self._release()
 
+    def _LifecycleNodeMixin__change_state(self, transition_id: int) -> TransitionCallbackReturn:
+        """Refuses a transition that the state does not have; rclpy before PR 1319 (Humble's) ends the process."""
+        machine = self._state_machine
+        possible = {number: label for number, label, *_ in machine.available_transitions}
+        if transition_id not in possible:
+            state = machine.current_state[1]
+            self.get_logger().warning(f"in state {state} a transition must be one of {possible}, got {transition_id}")
+            return TransitionCallbackReturn.FAILURE
+        return super()._LifecycleNodeMixin__change_state(transition_id)
+
     def _release(self) -> TransitionCallbackReturn:
         if self._runtime is not None:
             runtime, self._runtime = self._runtime, None

@@ -127,6 +127,11 @@ class TestNode(unittest.TestCase):
         assert self.state() == State.PRIMARY_STATE_UNCONFIGURED
         assert self.set_string("weights", "edge").successful
 
+    def test_02_a_transition_that_the_state_does_not_have_is_refused(self):
+        assert not self.change(Transition.TRANSITION_ACTIVATE)
+        assert not self.change(99)
+        assert self.state() == State.PRIMARY_STATE_UNCONFIGURED
+
     def test_03_configured_it_describes_its_model_to_late_joiners(self):
         assert self.change(Transition.TRANSITION_CONFIGURE)
         assert self.state() == State.PRIMARY_STATE_INACTIVE

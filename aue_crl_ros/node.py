@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Any, Final
 
 import rclpy
@@ -10,6 +12,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from aue_crl.srv import CalibrateNeutral, ForgetNeutral
@@ -174,8 +177,12 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
 
 
 def main() -> int:
-    """Spin until shutdown; the exit code is 1 where the node could not be made."""
-    rclpy.init()
+    """Spin until SIGINT or SIGTERM; the exit code is 1 where the node could not be made."""
+    # Ctrl-C comes twice, from the terminal and from launch; with rclpy's handlers the second cuts the clean-up short.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: stop.set())
     try:
         node = ExpressionNode()
     except AueCrlError as error:
@@ -185,8 +192,9 @@ def main() -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while not stop.is_set():
+            executor.spin_once()  # at most POLL_S
+    except ExternalShutdownException:
         pass
     finally:
         node.destroy_node()

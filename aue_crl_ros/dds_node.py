@@ -72,6 +72,7 @@ def _offer_services(transport: DdsTransport, runtime: ExpressionRuntime) -> None
             success=result.success,
             message=result.message,
             frames=result.frames,
+            face_id=result.face_id,
         )
 
     def forget(request: Any) -> Any:

@@ -143,7 +143,8 @@ class ExpressionNode(LifecycleNode):
             lambda done: answer.set_result(done.result())
         )
         result = await answer
-        response.success, response.message, response.frames = result.success, result.message, result.frames
+        response.success, response.message = result.success, result.message
+        response.frames, response.face_id = result.frames, result.face_id
         return response
 
     def _forget(self, request: ForgetNeutral.Request, response: ForgetNeutral.Response) -> ForgetNeutral.Response:

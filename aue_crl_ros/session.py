@@ -106,6 +106,7 @@ class Session:
     def calibrate(self, face_id: str, duration_s: float) -> Future[CalibrationResult]:
         """Learn a face's neutral expression from the images of `duration_s` seconds, in (0, 30] (0: 1.5).
 
+        An empty `face_id` stands for the largest face of the next image.
         The answer, success or not, comes from the thread that calls `step` (or `reset`, or `close`); for a request that
         cannot be met it is there at once. It cannot be cancelled.
         """

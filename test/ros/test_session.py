@@ -339,6 +339,30 @@ def test_a_face_is_calibrated_once_at_a_time(bench, photograph):
     assert first.result(timeout=0).frames == 4
 
 
+def test_without_an_id_the_largest_face_is_calibrated(bench, photograph, empty):
+    answer = bench.session.calibrate("", 0.3)
+    assert "the largest face is being calibrated already" in bench.session.calibrate("", 0).result(timeout=0).message
+    small = cv2.resize(photograph, (256, 300), interpolation=cv2.INTER_AREA)
+    both = np.hstack([np.vstack([small, np.zeros_like(small)]), photograph])
+    bench.show(empty, 10.0)
+    for stamp in (10.1, 10.2, 10.3, 10.4, 10.5):
+        (seen,) = bench.show(both, stamp)
+    largest = max(seen.faces, key=lambda face: face.prediction.box.w)
+    assert len(seen.faces) == 2
+    assert answer.result(timeout=0).success
+    assert answer.result().face_id == largest.prediction.face_id
+    assert largest.calibrated
+    assert [face.calibrated for face in seen.faces].count(True) == 1
+
+
+def test_a_calibration_of_the_largest_face_fails_where_there_is_none(bench, empty):
+    answer = bench.session.calibrate("", 1.0)
+    bench.show(empty, 10.0)
+    bench.clock.now_s += SILENT_S + 0.1
+    bench.session.step(0)
+    assert "a face that can be read was in no image" in answer.result(timeout=0).message
+
+
 def test_a_calibration_ends_with_its_face(bench, photograph, empty):
     bench.show(photograph, 10.0)
     answer = bench.session.calibrate("f1", 5.0)

@@ -275,8 +275,9 @@ class TestNode(unittest.TestCase):
         results = self.probe.collect(FaceExpressionArray, f"{NODE}/expressions")
         face_id = self.face(results).faces[0].face_id
         timer = self.probe.node.create_timer(0.1, self.publish)
-        answer = self.probe.call(CalibrateNeutral, f"{NODE}/calibrate_neutral", face_id=face_id, duration=0.5)
+        answer = self.probe.call(CalibrateNeutral, f"{NODE}/calibrate_neutral", face_id="", duration=0.5)
         assert answer.success, answer.message
+        assert answer.face_id == face_id
         assert answer.frames > 1
         self.probe.wait(lambda: results.messages[-1].faces and results.messages[-1].faces[0].calibrated, "its use")
         unknown = self.probe.call(CalibrateNeutral, f"{NODE}/calibrate_neutral", face_id="nobody", duration=0.2)

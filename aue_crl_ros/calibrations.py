@@ -21,7 +21,7 @@ SILENT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """The answer of CalibrateNeutral: `message` says what was learned or what to do; `frames` of `face_id` were used."""
+    """The answer of CalibrateNeutral: `message` says what was learned or what to do; `frames` of `face_id` served."""
 
     success: bool
     message: str

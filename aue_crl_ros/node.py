@@ -201,4 +201,6 @@ def main() -> int:
         node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # else the interpreter's own end has the default handlers back
     return 0

@@ -47,6 +47,8 @@ SECTIONS: Final = ("pairwise", "forward", "stages", "cache", "options", "data")
 PAIRWISE_BATCH: Final = 64
 EXPERIMENTS: Final[dict[StageName, str]] = {"expression": "EM", "action_unit": "AU", "fusion": "Fuse"}
 """Our stages and their names for them."""
+EPOCHS: Final = 40
+"""Of the paper's stages."""
 Step = Callable[[], None]
 
 
@@ -259,10 +261,38 @@ def cache(upstream: Upstream | None, config: TrainConfig, batch: Batch, device: 
         def theirs() -> Step:
             return their_step(upstream, "Fuse", batch, device)
 
+        def filling() -> Step:
+            net = build_network(config.network()).eval().to(device, memory_format=torch.channels_last)
+
+            def run() -> None:
+                with autocast(device, config.precision):
+                    batch_inputs(net, STAGES["fusion"], config, batch.sample, device)
+
+            return torch.inference_mode()(run)
+
         title = "stage Fuse, epoch from the cache"
         if upstream:
             compare(title, count, theirs, cached, device, rounds, other_images=size)
         compare(title, count, uncached, cached, device, rounds, "uncached", size)
+        title = f"stage Fuse, {EPOCHS} epochs, {full.cache_views} views filled"
+        share = full.cache_views / EPOCHS
+        compare_sums(title, [(filling, share / size), (cached, 1 / count)], theirs if upstream else None, size, device)
+
+
+def compare_sums(
+    title: str,
+    ours: list[tuple[Callable[[], Step], float]],
+    theirs: Callable[[], Step] | None,
+    their_images: int,
+    device: str,
+) -> None:
+    """Print images a second of a sum of steps, each with its weight an image, and the ratio to theirs."""
+    mine = sum(timed(build, device) * weight for build, weight in ours)
+    line = f"{title:42} ours {1 / mine:9.2f} images/s"
+    if theirs is not None:
+        other = timed(theirs, device) / their_images
+        line += f"   theirs {1 / other:9.2f}   {other / mine:8.1f} x"
+    print(line, flush=True)
 
 
 def data(path: Path, model: str, device: str, images: int) -> None:

@@ -20,6 +20,7 @@ from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName, FaceDetector, make_detector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
 from aue_crl_core.faces.pose import head_pose
+from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.tracker import FaceTracker
 from aue_crl_core.media.images import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
@@ -33,14 +34,16 @@ class AnalyzerConfig:
     """What counts as a face, and when its expression can be trusted.
 
     `max_faces` per frame, the largest are kept; `detect_every` n-th frame of a camera runs the detector, the frames
-    between follow the points; `lost_after_s` a track without a face ends; `min_face_score` below it a candidate is
-    rejected; a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
-    `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
-    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`.
+    between follow the points; with `background_search`, while a face is followed, it runs on a thread of its own, and
+    what it finds enters with a later frame (which one depends on the machine); `lost_after_s` a track without a face
+    ends; `min_face_score` below it a candidate is rejected; a face is `low_quality` where its score, its size or its
+    sharpness (see `FaceQuality`) is below `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned
+    further than `max_yaw_deg` or `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`.
     """
 
     max_faces: int = 8
     detect_every: int = 5
+    background_search: bool = False
     lost_after_s: float = 1.0
     min_face_score: float = 0.5
     sure_face_score: float = 0.7
@@ -99,6 +102,7 @@ class FaceAnalyzer:
         self.expressions = engine.config.expressions
         self._preprocessing = engine.config.preprocessing
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
+        self._search = FaceSearch(detector)
         self._trackers: dict[str, FaceTracker] = {}
         self._cameras_begun = 0
 
@@ -239,6 +243,7 @@ class FaceAnalyzer:
 
     def forget(self, camera: str | None = None) -> None:
         """End all tracks of one camera, or of all."""
+        self._search.forget(camera)
         if camera is None:
             self._trackers.clear()
         else:
@@ -254,14 +259,18 @@ class FaceAnalyzer:
         return self._trackers[camera]
 
     def _seeds(self, work: _Work) -> list[Seed]:
-        image = work.frame.image
-        seeds: list[Seed] = []
-        if work.tracker is not None:
-            due = work.tracker.detection_due(work.frame.time_s)
-            seeds = [Seed(image, points) for _, points in work.tracker.seeds()]
-            if not due:
-                return seeds
-        return seeds + [Seed(image, box) for box in self.detector(image)]
+        """Where to look for faces: around the points that are followed, and in boxes that the detector found."""
+        image, camera, tracker = work.frame.image, work.frame.camera, work.tracker
+        if tracker is None:
+            return [Seed(image, box) for box in self._search.now(image)]
+        seeds = [Seed(image, points) for _, points in tracker.seeds()]
+        boxes = self._search.found(camera)
+        due = tracker.detection_due(work.frame.time_s)
+        if due == "at once" or (due == "routine" and not self.config.background_search):
+            boxes = self._search.now(image)
+        elif due == "routine":
+            self._search.beside(camera, image)
+        return seeds + [Seed(image, box) for box in boxes]
 
     def _locate(self, works: list[_Work]) -> None:
         """Fill in `faces`: all candidates of all frames in one batch, boxes looked at twice."""

@@ -143,6 +143,7 @@ class _Job:
         self._tally = tally
         self._progress = progress
         self._messages = StoreMessages()
+        settings = replace(settings, background_search=False)  # the same bag, the same result
         analyzer = load_analyzer(settings)
         self._facts = conversions.model_facts(analyzer, settings)
         self._session = Session(analyzer, settings, lambda level, text: tally.notes.append(text))

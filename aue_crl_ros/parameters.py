@@ -95,6 +95,10 @@ class Settings:
     always_subscribe: bool = _parameter(False, "Take images in even while nobody listens to the results.")
     max_faces: int = _parameter(8, "At most so many faces an image, the largest first.", low=1, high=64)
     detect_every: int = _parameter(5, "Search anew every N-th image, follow the points in between.", low=1, high=100)
+    background_search: bool = _parameter(
+        True,
+        "Search beside the work on images while a face is followed: none waits, new faces come a little later.",
+    )
     lost_after_s: float = _parameter(1.0, "A face unseen for longer ends, seconds.", low=0.05, high=30.0)
     min_face_px: float = _parameter(20.0, "Smaller faces are LOW_QUALITY, pixels.", low=0, high=2000)
     min_sharpness: float = _parameter(
@@ -144,6 +148,7 @@ class Settings:
         return AnalyzerConfig(
             max_faces=self.max_faces,
             detect_every=self.detect_every,
+            background_search=self.background_search,
             lost_after_s=self.lost_after_s,
             min_face_px=self.min_face_px,
             min_sharpness=self.min_sharpness,

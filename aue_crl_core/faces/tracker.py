@@ -6,10 +6,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from aue_crl_core.config import require
 from aue_crl_core.types import FaceBox, Points
+
+Due = Literal["", "routine", "at once"]
+"""Whether a search for faces is due, and whether it can wait for the next frames."""
 
 _REACH: Final = 1.0
 _MAX_SIZE_RATIO: Final = 2.0
@@ -101,16 +104,20 @@ class FaceTracker:
         """Id and last 68x2 points (image pixels) of every live track, oldest first: where to look for it next."""
         return [(self._id(track), track.points) for track in self._tracks]
 
-    def detection_due(self, frame_time_s: float) -> bool:
+    def detection_due(self, frame_time_s: float) -> Due:
         """Whether the frame of that stamp should be searched for faces anew. A question only: it changes nothing.
 
-        So it is on every `detect_every`-th frame, when there is no live track, when a track was not seen in the last
-        frame, and when so much time has passed, or time has so jumped back, that a track will have ended by then.
+        `at once`: no face was seen in the last frame, or so much time has passed, or time has so jumped back, that the
+        tracks will have ended by then. `routine`: on every `detect_every`-th frame, and when a track was not seen in
+        the last frame. Else empty.
         """
         now = self._advanced(frame_time_s)
-        if now is None or self._frames % self._detect_every == 0 or not self._tracks:
-            return True
-        return any(track.seen_frame < self._frames or now - track.seen_s > self._lost_after_s for track in self._tracks)
+        if now is None or not any(
+            track.seen_frame == self._frames and now - track.seen_s <= self._lost_after_s for track in self._tracks
+        ):
+            return "at once"
+        unseen = any(track.seen_frame < self._frames for track in self._tracks)
+        return "routine" if unseen or self._frames % self._detect_every == 0 else ""
 
     def update(self, faces: Sequence[TrackableFace], time_s: float) -> list[str]:
         """Enter the faces found in the frame of stamp `time_s`; return their ids, in the order of `faces`.

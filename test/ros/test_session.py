@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ from aue_crl_ros.readings import EventPhase, Observation, PendingFrame
 from aue_crl_ros.session import REPEAT_COMPLAINT_S, Session
 
 S = 1_000_000_000
-SETTINGS = Settings(detect_every=4, min_event_s=0.1)
+REPEATABLE = Settings(background_search=False)
+SETTINGS = replace(REPEATABLE, detect_every=4, min_event_s=0.1)
 
 
 class _Counting:
@@ -154,7 +156,7 @@ def test_dropped_images_are_never_decoded(bench, empty):
 
 
 def test_a_face_keeps_its_id_and_its_smoothed_reading(bench, loaded, photograph):
-    bench.session.update(Settings(detect_every=4, smoothing_s=10.0))
+    bench.session.update(replace(REPEATABLE, detect_every=4, smoothing_s=10.0))
     first = bench.show(photograph, 10.0)[0].faces[0].prediction
     darker = (photograph * 0.5).astype(np.uint8)
     second = bench.show(darker, 10.05)[0].faces[0].prediction
@@ -191,7 +193,7 @@ def test_complaints_repeat_with_their_count_but_not_with_every_image(bench):
 
 
 def test_a_lasting_expression_begins_and_ends_with_the_face(bench, photograph, empty):
-    bench.session.update(Settings(detect_every=4, min_event_s=0.1, uncertain_below=0.0))
+    bench.session.update(replace(REPEATABLE, detect_every=4, min_event_s=0.1, uncertain_below=0.0))
     told = [e for i in range(4) for e in bench.show(photograph, 10 + i / 20)[0].events]
     face_id = bench.show(photograph, 10.2)[0].faces[0].prediction.face_id
     began = [e for e in told if e.expression]
@@ -220,7 +222,7 @@ def test_images_without_a_stamp_go_by_the_time_of_reading(bench, photograph, emp
 
 def test_settings_change_live(bench, photograph):
     assert bench.show(photograph, 10.0)[0].faces[0].prediction.state != "low_quality"
-    bench.session.update(Settings(min_face_px=2000))
+    bench.session.update(replace(REPEATABLE, min_face_px=2000))
     (seen,) = bench.show(photograph, 10.1)
     assert seen.faces[0].prediction.state == "low_quality"
     assert seen.faces[0].prediction.face_id == seen.live_ids[0] == "f1"
@@ -255,7 +257,7 @@ def test_crops_that_stop_coming_end_their_face(bench, face_crop):
 
 def test_a_face_that_has_ended_starts_afresh_under_the_same_id(bench, face_crop):
     """Ids of another detector may come back; what was smoothed before does not."""
-    bench.session.update(Settings(smoothing_s=10.0))
+    bench.session.update(replace(REPEATABLE, smoothing_s=10.0))
     mirrored = cv2.flip(cv2.GaussianBlur(face_crop, (0, 0), 3), 1)
     bench.show(face_crop, 10.0, "/crops", "back")
     bench.show(face_crop, 12.0, "/crops", "other")
@@ -278,7 +280,7 @@ UNSMOOTHED = {"smoothing_s": 0.0, "hysteresis": 0.0, "uncertain_below": 0.0}
 
 def test_a_learned_neutral_face_is_in_force_until_it_is_forgotten(bench, photograph):
     """The portrait's slight smile is read as disgust or happiness, neither by far: so may a resting face be."""
-    bench.session.update(Settings(**UNSMOOTHED))
+    bench.session.update(replace(REPEATABLE, **UNSMOOTHED))
     before = bench.show(photograph, 10.0)[0].faces[0].prediction
     assert before.expression != "neutral"
     result = _calibrate(bench, photograph, "f1", 10.1)
@@ -289,7 +291,7 @@ def test_a_learned_neutral_face_is_in_force_until_it_is_forgotten(bench, photogr
     assert after.calibrated
     assert after.prediction.expression == "neutral"
     assert sum(after.prediction.action_units.values()) < 0.2 * sum(before.action_units.values())
-    bench.session.update(Settings(**UNSMOOTHED, use_neutral=False))
+    bench.session.update(replace(REPEATABLE, **UNSMOOTHED, use_neutral=False))
     (unused,) = bench.show(photograph, 11.1)[0].faces
     assert not unused.calibrated
     assert unused.prediction.expression != "neutral"
@@ -309,7 +311,7 @@ def test_a_face_that_clearly_expresses_something_is_not_learned_as_neutral(bench
 
 def test_images_of_low_quality_teach_no_neutral_face(bench, photograph):
     bench.show(photograph, 10.0)
-    bench.session.update(Settings(min_sharpness=10_000))
+    bench.session.update(replace(REPEATABLE, min_sharpness=10_000))
     result = _calibrate(bench, photograph, "f1", 10.1)
     assert (result.success, result.frames) == (False, 0)
     assert "only 0 images" in result.message
@@ -455,7 +457,7 @@ def test_any_thread_may_ask_anything_while_images_are_read(bench, photograph):
 
     def ask() -> None:
         for i in range(40):
-            bench.session.update(Settings(max_faces=1 + i % 3))
+            bench.session.update(replace(REPEATABLE, max_faces=1 + i % 3))
             answers.append(bench.session.calibrate("f1", 0.2))
             bench.session.forget_neutral("")
             bench.session.statistics.snapshot()

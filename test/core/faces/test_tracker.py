@@ -90,7 +90,7 @@ def test_other_settings_are_used_from_the_next_frame_on_and_ids_stay():
 def test_the_first_frame_after_a_long_pause_ends_the_old_tracks():
     tracker = FaceTracker()
     tracker.update([face(0)], 0.0)
-    assert tracker.detection_due(60.0)
+    assert tracker.detection_due(60.0) == "at once"
     assert tracker.update([face(0)], 60.0) == ["f2"]
     assert tracker.ended_ids == ("f1",)
 
@@ -98,7 +98,7 @@ def test_the_first_frame_after_a_long_pause_ends_the_old_tracks():
 def test_a_bag_that_starts_over_gets_new_ids_and_the_old_ones_end():
     tracker = FaceTracker()
     tracker.update([face(0), face(300)], 100.0)
-    assert tracker.detection_due(2.0)
+    assert tracker.detection_due(2.0) == "at once"
     assert tracker.update([face(0)], 2.0) == ["f3"]
     assert tracker.ended_ids == ("f1", "f2")
     assert tracker.live_ids == ("f3",)
@@ -127,20 +127,22 @@ def test_detection_is_due_on_every_nth_frame_and_asking_changes_nothing():
         due.append(tracker.detection_due(k / 30))
         assert tracker.detection_due(k / 30) == due[-1]
         tracker.update([face(0)], k / 30)
-    assert due == [True, False, False, True, False, False, True]
+    assert due == ["at once", "", "", "routine", "", "", "routine"]
 
 
 @pytest.mark.parametrize("step_s", [0.033, 0.0], ids=["stamped frames", "frames of one stamp"])
-def test_detection_is_due_while_a_track_is_unseen_or_none_lives(step_s):
+def test_detection_is_due_while_a_track_is_unseen_and_cannot_wait_when_none_is_seen(step_s):
     tracker = FaceTracker(detect_every=100, lost_after_s=10.0)
     tracker.update([], 0.0)
-    assert tracker.detection_due(step_s)
+    assert tracker.detection_due(step_s) == "at once"
     tracker.update([face(0), face(300)], step_s)
-    assert not tracker.detection_due(2 * step_s)
+    assert tracker.detection_due(2 * step_s) == ""
     tracker.update([face(0)], 2 * step_s)
-    assert tracker.detection_due(3 * step_s)
-    tracker.update([face(0), face(300)], 3 * step_s)
-    assert not tracker.detection_due(4 * step_s)
+    assert tracker.detection_due(3 * step_s) == "routine"
+    tracker.update([], 3 * step_s)
+    assert tracker.detection_due(4 * step_s) == "at once"
+    tracker.update([face(0), face(300)], 4 * step_s)
+    assert tracker.detection_due(5 * step_s) == ""
 
 
 def test_seeds_are_the_last_points_of_every_live_track_seen_or_not():

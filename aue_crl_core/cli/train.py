@@ -44,16 +44,18 @@ def command(
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every stage.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, of all processes together.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
 ) -> None:
     """Train a network on one or more indices; DIR/best.safetensors is the result.
 
     DIR also holds each stage's checkpoint, metrics.csv, TensorBoard scalars, plots, and the state to resume from.
+    Under torchrun (docs/distributed.md) the processes share every batch.
     """
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.training.directory import BEST_FILE
+    from aue_crl_core.training.distributed import launched_first
     from aue_crl_core.training.run import train
     from aue_crl_core.training.stages import SEQUENCE
 
@@ -62,6 +64,7 @@ def command(
     settings = configure(config, indices, model, epochs, batch_size, seed)
     stages: Sequence[StageName] = SEQUENCE if stage == "all" else (stage,)  # type: ignore[assignment]
     console = out()
+    console.quiet = not launched_first()
     if landmarks is None and init is None and stages != ("landmark",):
         landmarks = default_landmarks(output)
         if landmarks is not None:

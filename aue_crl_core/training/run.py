@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 
@@ -17,11 +18,13 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.training.batch_norm import share_statistics
 from aue_crl_core.training.calibration import calibrate
 from aue_crl_core.training.config import Compiler, StageName, TrainConfig
 from aue_crl_core.training.directory import NEEDS, ORDER, RunPaths, open_run, provenance
+from aue_crl_core.training.distributed import Processes, joined
 from aue_crl_core.training.ema import WeightAverage
-from aue_crl_core.training.engine import Figures, Waiting, train_one_epoch, validate
+from aue_crl_core.training.engine import Figures, Waiting, make_objective, train_one_epoch, validate
 from aue_crl_core.training.feature_cache import FeatureViews, Maker, cached_sets, check_size, pays
 from aue_crl_core.training.journal import Journal, draw_plots
 from aue_crl_core.training.loading import (
@@ -35,6 +38,9 @@ from aue_crl_core.training.loading import (
 from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.stages import SEQUENCE, STAGES, Setting, Stage
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state
+
+_SEED_STRIDE: Final = 2**40
+"""Between the seeds of two processes' dropout masks; the first has those of a run alone."""
 
 
 class Reporter(Protocol):
@@ -84,6 +90,7 @@ class _Run:
     paths: RunPaths
     device: str
     reporter: Reporter
+    processes: Processes
 
 
 def train(
@@ -105,35 +112,51 @@ def train(
     trained. Finished stages are skipped. After every epoch the whole state is on disk: a run that was killed goes on
     with `resume` and ends in the same weights as one that was not (on the same machine, with as many threads).
 
+    Under torchrun all processes call this and share every batch (see `distributed`); `device` "cuda" gives each its own
+    GPU. Only the first reads and writes `output`, `init` and `landmarks`, and only its `reporter` hears anything.
+
     Raises:
         TrainingError: another run in `output`, an unfinished stage without `resume`, a missing earlier stage, indices
             of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
         DatasetError: no usable image, a split that is missing, or images that are gone.
-        ConfigError: no stage, a device that is not there, or a feature cache beyond `cache_max_gb`.
+        ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, or a batch that the
+            processes cannot share evenly.
     """
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(ORDER)}, got none")
     _check_device(device)
     paths = RunPaths(output)
-    run = _Run(config, [with_validation(i, config) for i in data], paths, device, reporter or Silent())
-    check_images(run.indices)
-    _check_cache(run, stages)
-    if landmarks is not None:
-        read_info(landmarks)
-    if init is not None:
-        _check_same_model(init, read_info(init), config)
-    _check_order(stages, paths, init)
-    open_run(paths, config, data, stages, resume)
-    keep_freed_memory()
-    for name in stages:
-        if paths.checkpoint(name).is_file():
-            run.reporter.skipped(name)
-            continue
-        torch.manual_seed(config.seed)
-        network, prior = _starting_weights(name, config, paths, init, landmarks)
-        _run_stage(STAGES[name], network, prior, run)
-        paths.refresh_best()
+    with joined(device) as processes:
+        processes.check_batch_size(config.batch_size)
+        listener = reporter if reporter and processes.is_first else Silent()
+        indices = [with_validation(i, config) for i in data]
+        run = _Run(config, indices, paths, processes.device, listener, processes)
+        check_images(indices)
+
+        def begin() -> None:
+            _check_cache(run, stages)
+            if landmarks is not None:
+                read_info(landmarks)
+            if init is not None:
+                _check_same_model(init, read_info(init), config)
+            _check_order(stages, paths, init)
+            open_run(paths, config, data, stages, resume)
+
+        processes.on_first(begin)
+        keep_freed_memory()
+        for name in stages:
+            processes.place = f"at the start of stage {name}"
+            if processes.share(paths.checkpoint(name).is_file):
+                run.reporter.skipped(name)
+                continue
+            torch.manual_seed(config.seed)
+            network, prior = _shared_weights(
+                processes, config, lambda name=name: _starting_weights(name, config, paths, init, landmarks)
+            )
+            _run_stage(STAGES[name], network, prior, run)
+            if processes.is_first:
+                paths.refresh_best()
     return paths.checkpoint(stages[-1])
 
 
@@ -171,6 +194,20 @@ def _starting_weights(
     if landmarks is not None and name != "landmark":
         load_landmark_net(network, landmarks)
     return network, prior
+
+
+def _shared_weights(
+    processes: Processes, config: TrainConfig, load: Callable[[], tuple[AueCrl, torch.Tensor | None]]
+) -> tuple[AueCrl, torch.Tensor | None]:
+    """What `load` returns in the first process, in all of them."""
+    loaded = processes.on_first(load)
+    model, learned = processes.share(lambda: (loaded[0].config, loaded[1] is not None))  # type: ignore[index]
+    if loaded is None:
+        loaded = build_network(model), torch.empty_like(LearnablePrior(config.vocabulary).table) if learned else None
+    network, table = loaded
+    processes.copy_from_first(network.state_dict().values())
+    processes.copy_from_first([] if table is None else [table])
+    return network, table
 
 
 def _check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None) -> None:
@@ -229,16 +266,22 @@ def _cached(
     if not pays(run.config, stage) or not isinstance(train_set, FaceDataset) or not isinstance(valid_set, FaceDataset):
         return sets
     config = run.config
-    directory = Path(config.cache_dir) if config.cache_dir else run.paths.cache
-    maker = Maker(stage, network, run.device, config, run.reporter.features)
-    return cached_sets(directory, maker, train_set, valid_set)
+    maker = Maker(stage, network, run.device, config, run.reporter.features, run.processes)
+    return cached_sets(_cache_directory(run), maker, train_set, valid_set)
+
+
+def _cache_directory(run: _Run) -> Path:
+    """Where the feature caches of this host are, in a folder that other hosts may share."""
+    directory = Path(run.config.cache_dir) if run.config.cache_dir else run.paths.cache
+    return directory / f"host-{platform.node()}" if run.processes.several_hosts else directory
 
 
 def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _Run) -> None:
-    config, paths, device = run.config, run.paths, run.device
+    config, paths, device, processes = run.config, run.paths, run.device, run.processes
     schedule = getattr(config, stage.name)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = network.to(device, memory_format=layout)
+    share_statistics(network, processes)
     _compile(network, config.compile)
     prior = LearnablePrior(config.vocabulary).to(device)
     if table is not None:
@@ -252,30 +295,33 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
             f"a batch of {config.batch_size} needs as many images, the index has {len(sets[0])} to train on; "
             "choose a smaller --batch-size"
         )
-    setting = Setting(config, prior, log_frequency(sets[0], len(network.config.expressions)).to(device))
+    setting = Setting(config, prior, log_frequency(sets[0], len(network.config.expressions)).to(device), processes)
     optimizer = _optimizer(config, *stage.prepare(network, prior, training=True), schedule.lr)
     average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
     modules = {"network": network, "prior": prior}
     progress = Progress(stage.name)
-    saved = read_progress(paths.directory)
+    saved = processes.share(lambda: read_progress(paths.directory))
     if saved and saved.stage == stage.name:
-        progress = load_state(paths.directory, modules, optimizer, average)
+        progress = load_state(paths.directory, modules, optimizer, average, processes)
     run.reporter.stage(stage.name, schedule.epochs, steps, progress.epoch)
     train_set, valid_set = _cached(stage, network, sets, run)
-    valid_loader = make_loader(valid_set, config, device, None)
+    valid_loader = make_loader(valid_set, config, device, None, processes)
+    objective = make_objective(network, stage, setting)
 
     def set_lr(epoch: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr * schedule.factor(epoch)
 
-    with Journal(paths.directory, stage.name) as journal:
+    with Journal(paths.directory, stage.name) if processes.is_first else nullcontext() as journal:
         for epoch in range(progress.epoch, schedule.epochs):
+            processes.place = f"in stage {stage.name}, epoch {epoch + 1}"
             seed = config.seed * 1_000_003 + epoch
             small = epoch < schedule.small_epochs and stage.name == "expression"
             train_set.set_epoch(epoch, schedule.small_size if small else None)
-            torch.manual_seed(seed)
-            batches = Waiting(make_loader(train_set, config, device, seed))
+            torch.manual_seed(seed + processes.rank * _SEED_STRIDE)
+            batches = Waiting(make_loader(train_set, config, device, seed, processes))
             losses = train_one_epoch(
+                objective,
                 network,
                 stage,
                 setting,
@@ -290,7 +336,7 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
             )
             with average.applied() if average else nullcontext():
                 figures = validate(network, stage, setting, valid_loader, device)
-                if _better(stage, figures, progress):
+                if _better(stage, figures, progress) and processes.is_first:
                     info = CheckpointInfo(
                         network.config,
                         stage.name,
@@ -299,17 +345,21 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
                     )
                     save_network(paths.candidate(stage.name), network, info, prior.table if keep_prior else None)
             progress.epoch = epoch + 1
-            row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
-            row["data_wait"] = round(batches.share, 4)
-            row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
-            journal.write(row)
-            save_state(paths.directory, progress, modules, optimizer, average)
-            run.reporter.epoch(row)
+            if journal is not None:
+                row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
+                row["data_wait"] = round(batches.share, 4)
+                row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
+                journal.write(row)
+                save_state(paths.directory, progress, modules, optimizer, average)
+                run.reporter.epoch(row)
+    processes.place = f"at the end of stage {stage.name}"
+    shutil.rmtree(paths.cache, ignore_errors=True)
+    if not processes.is_first:
+        return
     if stage.calibrated:
         calibrate(paths.candidate(stage.name), make_loader(sets[1], config, device, None), device)
     paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
     (paths.directory / STATE_FILE).unlink()
-    shutil.rmtree(paths.cache, ignore_errors=True)
     draw_plots(paths.directory, paths.checkpoint(stage.name))
 
 

@@ -147,7 +147,8 @@ def train_one_epoch(
 def validate(
     network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[Sample | FeatureBatch], device: str
 ) -> Figures:
-    """The stage's figures on a validation set: each loss term, and what its `score` names.
+    """The stage's figures on a validation set: each loss term, what its `score` names, and `recall/CLASS` of every
+    class that has an image.
 
     Raises:
         TrainingError: a figure that is not finite (the last step of an epoch can spoil the weights unseen by its loss).
@@ -161,18 +162,21 @@ def validate(
         inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
         size = len(batch.target)
         count += size
-        if stage.logits is None:
-            for name, term in stage.loss(network, inputs, batch, setting).items():
-                sums[name] += term.item() * size
-            if stage.name == "landmark":
-                error = normalised_point_error(network.landmark_net(inputs[0])[0], batch.points)
-                sums["point_error"] += error.mean().item() * size
-            continue
-        logits = stage.logits(network, inputs)
-        labels.append(batch.target.argmax(dim=1).cpu().numpy())
-        if not logits.isfinite().all():
-            raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
-        probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
+        logits = None if stage.logits is None else stage.logits(network, inputs)
+        if logits is not None:
+            labels.append(batch.target.argmax(dim=1).cpu().numpy())
+            if not logits.isfinite().all():
+                raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
+            probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
+        if logits is not None and stage.loss_of_logits is not None:
+            terms = stage.loss_of_logits(logits, batch, setting)
+        else:
+            terms = stage.loss(network, inputs, batch, setting)
+        for name, term in terms.items():
+            sums[name] += term.item() * size
+        if stage.name == "landmark":
+            error = normalised_point_error(network.landmark_net(inputs[0])[0], batch.points)
+            sums["point_error"] += error.mean().item() * size
     figures = {name: total / count for name, total in sums.items()}
     if not all(map(math.isfinite, figures.values())):
         raise TrainingError(f"the figures of stage {stage.name} must be finite, got {figures}; {_REMEDY}")
@@ -182,5 +186,6 @@ def validate(
             "accuracy": metrics.accuracy,
             "mean_class_accuracy": metrics.mean_class_accuracy,
             "score": (metrics.accuracy + metrics.mean_class_accuracy) / 2,
+            **{f"recall/{name}": recall for name, recall in metrics.per_class_recall.items() if recall is not None},
         }
     return figures

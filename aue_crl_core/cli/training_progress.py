@@ -54,8 +54,10 @@ class TrainingProgress:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
+        if kind is KeyboardInterrupt:
+            self.say(f"interrupted; the finished epochs are kept: add --resume to go on, or look into {self._output}")
 
     def say(self, line: str) -> None:
         """A line that stays."""
@@ -94,8 +96,7 @@ class TrainingProgress:
         self.say(f"{number}{name}: {_TRAINS.get(name, name)}; {until} of {_count(steps, 'step')}")
         if first_epoch:
             self.say(f"{name}: going on after epoch {first_epoch}")
-        if self._task is not None:
-            self._bar.remove_task(self._task)
+        self._remove_task()
         self._task = self._bar.add_task(name, total=epochs * steps, completed=first_epoch * steps, figures="")
         self._start_clock()
 
@@ -130,6 +131,7 @@ class TrainingProgress:
 
     def finished(self, name: str, epochs: int, early: bool) -> None:
         """A stage is done: which epoch was kept."""
+        self._remove_task()
         why = f"stopped early, after {_count(epochs, 'epoch')}" if early else f"done after {_count(epochs, 'epoch')}"
         kept = "" if self._best is None else f"; kept epoch {self._best['epoch']}{_figures(self._best)}"
         self.say(f"{name}: {why}{kept} -> {self._output / name}.safetensors")
@@ -156,6 +158,11 @@ class TrainingProgress:
             f"aue-crl export --weights {weights} --output {weights}/best.onnx",
         ):
             self.say(f"  {line}")
+
+    def _remove_task(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = None
 
     def _start_clock(self) -> None:
         self._began, self._rate = time.monotonic(), 0.0

@@ -35,7 +35,7 @@ def write_overview(directory: Path) -> None:
     config = about["config"]
     blocks = [
         f"# Training run: {config['model']}, {config['vocabulary']} expressions",
-        f"{_state(RunPaths(directory), about)} All figures are of the validation split; no test split was read.",
+        f"{_state(RunPaths(directory), about)} All figures are of the validation split; no image of a test split was opened.",
         _results(directory),
         "## Data\n\n" + _table(("index", "layout", "images by split", "hash"), map(_data_row, about["data"])),
         "## The same again\n\n" + "\n".join(f"    {line}" for line in dict.fromkeys(_commands(directory, about))),

@@ -37,7 +37,14 @@ from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
 from aue_crl_core.networks.aue_crl import build_network
 from aue_crl_core.training.config import StageName, TrainConfig
-from aue_crl_core.training.engine import Waiting, autocast, batch_inputs, resolve_precision, train_one_epoch
+from aue_crl_core.training.engine import (
+    Waiting,
+    autocast,
+    batch_inputs,
+    make_objective,
+    resolve_precision,
+    train_one_epoch,
+)
 from aue_crl_core.training.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews
 from aue_crl_core.training.loading import datasets, make_loader, with_validation
 from aue_crl_core.training.memory import keep_freed_memory
@@ -148,6 +155,7 @@ def our_epoch(name: StageName, config: TrainConfig, device: str, loader: Callabl
     setting = Setting(config, LearnablePrior("basic").to(device), torch.zeros(7, device=device))
     stage = STAGES[name]
     weights, prior = stage.prepare(network, setting.prior, training=True)
+    objective = make_objective(network, stage, setting)
     fused = {"fused": True} if config.fused_optimizer else {}
     if config.optimizer == "sgd":
         optimizer: torch.optim.Optimizer = torch.optim.SGD(weights + prior, lr=1e-4, momentum=0.9, **fused)
@@ -155,7 +163,7 @@ def our_epoch(name: StageName, config: TrainConfig, device: str, loader: Callabl
         optimizer = torch.optim.AdamW(weights + prior, lr=1e-4, **fused)
 
     def epoch() -> None:
-        train_one_epoch(network, stage, setting, loader(), optimizer, lambda _: None, 0, steps, device)
+        train_one_epoch(objective, network, stage, setting, loader(), optimizer, lambda _: None, 0, steps, device)
 
     return epoch
 

@@ -49,19 +49,20 @@ def command(
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of every stage.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, of all processes together.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.")] = None,
 ) -> None:
     """Train a network on one or more indices; DIR/best.safetensors is the result.
 
     DIR also holds each stage's checkpoints, metrics.csv, TensorBoard scalars, plots, the state to resume from, and a
-    README.md that says what is what.
+    README.md that says what is what. Under torchrun (docs/distributed.md) the processes share every batch.
     """
     from aue_crl_core.cli.training_progress import TrainingProgress
     from aue_crl_core.data.index import DatasetIndex
 
     try:
+        from aue_crl_core.training.distributed import launched_first
         from aue_crl_core.training.imagenet import INIT
         from aue_crl_core.training.run import train
         from aue_crl_core.training.stages import SEQUENCE
@@ -73,7 +74,9 @@ def command(
     indices = [DatasetIndex.read(path) for path in data]
     settings = configure(config, indices, model, epochs, batch_size, seed)
     stages: Sequence[StageName] = SEQUENCE if stage == "all" else (stage,)  # type: ignore[assignment]
-    progress = TrainingProgress(out(), settings, stages, device, output)
+    console = out()
+    console.quiet = not launched_first()
+    progress = TrainingProgress(console, settings, stages, device, output)
     progress.begin(init, indices)
     if landmarks is None and init in (None, INIT) and stages != ("landmark",):
         landmarks = default_landmarks(output)

@@ -7,11 +7,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.dataset import Sample
@@ -19,9 +21,11 @@ from aue_crl_core.errors import TrainingError
 from aue_crl_core.evaluation.metrics import compute
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import TrainConfig
+from aue_crl_core.training.distributed import ALONE
 from aue_crl_core.training.ema import WeightAverage
-from aue_crl_core.training.stages import FeatureBatch, Inputs, Setting, Stage, normalised_point_error
+from aue_crl_core.training.stages import FeatureBatch, Inputs, Losses, Setting, Stage, normalised_point_error
 
+T = TypeVar("T")
 Figures = dict[str, float]
 
 _REMEDY = (
@@ -96,7 +100,27 @@ def batch_inputs(
     return stage.inputs(network, images, batch), batch
 
 
+class Objective(nn.Module):
+    """A stage's loss terms as a module, which several processes can wrap to average its gradients."""
+
+    def __init__(self, network: AueCrl, stage: Stage, setting: Setting) -> None:
+        super().__init__()
+        self.network, self.prior = network, setting.prior
+        self._stage, self._setting = stage, setting
+
+    def forward(self, inputs: Inputs, batch: Sample | FeatureBatch) -> Losses:
+        """The weighted terms of a batch."""
+        return self._stage.loss(self.network, inputs, batch, self._setting)
+
+
+def make_objective(network: AueCrl, stage: Stage, setting: Setting) -> nn.Module:
+    """The stage's `Objective`; with several processes its backward pass averages gradients over them."""
+    stage.prepare(network, setting.prior, training=True)
+    return setting.processes.average_gradients(Objective(network, stage, setting))
+
+
 def train_one_epoch(
+    objective: nn.Module,
     network: AueCrl,
     stage: Stage,
     setting: Setting,
@@ -109,7 +133,9 @@ def train_one_epoch(
     average: WeightAverage | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Figures:
-    """One epoch over `loader` of `steps` batches; returns the mean of each loss term.
+    """One epoch of `make_objective`'s module over `loader` of `steps` batches; returns the mean of each loss term.
+
+    The losses returned, reported and checked are those of the batches of all processes, the same in each.
 
     Raises:
         TrainingError: a loss that is not finite; weights and state on disk are those of the epoch before.
@@ -120,9 +146,9 @@ def train_one_epoch(
         set_lr(epoch + step / steps)
         with autocast(device, setting.config.precision):
             inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
-            terms = stage.loss(network, inputs, batch, setting)
+            terms = objective(inputs, batch)
         stacked = torch.stack(list(terms.values()))
-        values = dict(zip(terms, stacked.tolist(), strict=True))
+        values = dict(zip(terms, setting.processes.mean(stacked).tolist(), strict=True))
         value = sum(values.values())
         if not math.isfinite(value):
             shown = ", ".join(f"{name} {v:.4g}" for name, v in values.items())
@@ -150,38 +176,59 @@ def validate(
     """The stage's figures on a validation set: each loss term, what its `score` names, and `recall/CLASS` of every
     class that has an image.
 
+    With several processes each brings whole batches of its own, and all return the figures of all batches.
+
     Raises:
         TrainingError: a figure that is not finite (the last step of an epoch can spoil the weights unseen by its loss).
     """
     stage.prepare(network, setting.prior, training=False)
     network.eval()
-    sums: Figures = defaultdict(float)
-    count = 0
-    labels, probabilities = [], []
+    own = replace(setting, processes=ALONE)
+    measured: list[tuple[int, Figures]] = []
+    scored: list[tuple[np.ndarray, Tensor]] = []
     for batch in loader:
         inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
-        size = len(batch.target)
-        count += size
         logits = None if stage.logits is None else stage.logits(network, inputs)
-        if logits is not None:
-            labels.append(batch.target.argmax(dim=1).cpu().numpy())
-            if not logits.isfinite().all():
-                raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
-            probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
         if logits is not None and stage.loss_of_logits is not None:
-            terms = stage.loss_of_logits(logits, batch, setting)
+            losses = stage.loss_of_logits(logits, batch, own)
         else:
-            terms = stage.loss(network, inputs, batch, setting)
-        for name, term in terms.items():
-            sums[name] += term.item() * size
+            losses = stage.loss(network, inputs, batch, own)
+        terms = {name: term.item() for name, term in losses.items()}
         if stage.name == "landmark":
             error = normalised_point_error(network.landmark_net(inputs[0])[0], batch.points)
-            sums["point_error"] += error.mean().item() * size
+            terms["point_error"] = error.mean().item()
+        measured.append((len(batch.target), terms))
+        if logits is not None:
+            scored.append((batch.target.argmax(dim=1).cpu().numpy(), logits.float().cpu()))
+    gathered = setting.processes.gather((measured, scored))
+    measured = _in_turn([part for part, _ in gathered])
+    scored = _in_turn([part for _, part in gathered])
+    return setting.processes.share(lambda: _figures(stage, network, measured, scored))
+
+
+def _in_turn(parts: list[list[T]]) -> list[T]:
+    """Batches of processes that took every n-th one, in their order in the data."""
+    return [batch for turn in zip_longest(*parts) for batch in turn if batch is not None]
+
+
+def _figures(
+    stage: Stage, network: AueCrl, measured: list[tuple[int, Figures]], scored: list[tuple[np.ndarray, Tensor]]
+) -> Figures:
+    """The figures of batches: counts and mean terms, and labels and logits where the stage classifies."""
+    sums: Figures = defaultdict(float)
+    for size, terms in measured:
+        for name, term in terms.items():
+            sums[name] += term * size
+    count = sum(size for size, _ in measured)
     figures = {name: total / count for name, total in sums.items()}
     if not all(map(math.isfinite, figures.values())):
         raise TrainingError(f"the figures of stage {stage.name} must be finite, got {figures}; {_REMEDY}")
-    if labels:
-        metrics = compute(np.concatenate(labels), np.concatenate(probabilities), network.config.expressions)
+    if scored:
+        labels, logits = zip(*scored, strict=True)
+        rows = torch.cat(logits)
+        if not rows.isfinite().all():
+            raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
+        metrics = compute(np.concatenate(labels), rows.softmax(dim=1).numpy(), network.config.expressions)
         figures |= {
             "accuracy": metrics.accuracy,
             "mean_class_accuracy": metrics.mean_class_accuracy,

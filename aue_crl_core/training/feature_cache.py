@@ -6,7 +6,8 @@ hash of that: other weights, images, points, pre-processing, augmentation, seed 
 of an image is the picture that it would be in epoch v; epoch e trains on view e modulo the number of views.
 
 A block is computed in one batch and marked after it was written, so a run that was killed goes on with the block that
-it was at, to the same bits; several processes may fill one cache.
+it was at, to the same bits; the processes of a host share the blocks out. Each host fills a cache of its own, because
+memory maps of one file on several hosts do not see each other's pages.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from aue_crl_core.data.dataset import FaceDataset, Sample
 from aue_crl_core.errors import ConfigError, TrainingError
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import TrainConfig
+from aue_crl_core.training.distributed import ALONE, Processes
 from aue_crl_core.training.engine import autocast, batch_inputs, resolve_precision
 from aue_crl_core.training.loading import ordered_loader
 from aue_crl_core.training.stages import FeatureBatch, Stage
@@ -232,13 +234,14 @@ class FeatureViews(Dataset[FeatureBatch]):
 
 @dataclass(frozen=True)
 class Maker:
-    """What makes features: a stage's frozen parts on a device; `on_block(done, total)` hears of every block."""
+    """What makes features: a stage's frozen parts on a device; `on_block(done, total)` hears of every block of ours."""
 
     stage: Stage
     network: AueCrl
     device: str
     config: TrainConfig
     on_block: Callable[[int, int], None] = lambda done, total: None
+    processes: Processes = ALONE
 
     def plan(self, name: str, source: FaceDataset, views: int, dtype: str) -> CachePlan:
         """The cache that `source` would have."""
@@ -259,10 +262,15 @@ class Maker:
 
     @torch.inference_mode()
     def fill(self, cache: FeatureCache, view: int, source: FaceDataset) -> None:
-        """Compute the blocks of a view that are missing; puts the network into evaluation mode."""
-        missing = cache.missing(view)
-        if not missing:
-            return
+        """Compute this process's share of the blocks of a view that are missing, and wait for the others'; puts the
+        network into evaluation mode."""
+        here = self.processes
+        missing = [b for b in cache.missing(view) if b % here.local_world_size == here.local_rank]
+        if missing:
+            self._compute(cache, view, missing, source)
+        here.wait()
+
+    def _compute(self, cache: FeatureCache, view: int, missing: list[int], source: FaceDataset) -> None:
         self.network.eval()
         source.set_epoch(view)
         positions = [p for b in missing for p in range(b * BLOCK, min((b + 1) * BLOCK, len(source)))]
@@ -289,7 +297,11 @@ def cached_sets(
     exact = dataclasses.replace(maker, config=dataclasses.replace(config, precision="fp32"))
     train_plan = maker.plan("train", train_set, config.cache_views, "float16")
     valid_plan = exact.plan("valid", valid_set, 1, "float32")
-    make_room(directory, [train_plan, valid_plan], config.cache_max_gb)
+    if maker.processes.is_first_here:
+        make_room(directory, [train_plan, valid_plan], config.cache_max_gb)
+        for plan in (train_plan, valid_plan):
+            FeatureCache(directory, plan)
+    maker.processes.wait()
     sets = []
     for making, plan, source in ((maker, train_plan, train_set), (exact, valid_plan, valid_set)):
         cache = FeatureCache(directory, plan)

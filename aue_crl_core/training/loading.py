@@ -19,6 +19,7 @@ from aue_crl_core.errors import DatasetError, TrainingError
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.directory import ORDER
+from aue_crl_core.training.distributed import ALONE, Processes
 
 if TYPE_CHECKING:
     from aue_crl_core.training.feature_cache import FeatureViews
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 TrainingSet = FaceDataset | LandmarkDataset
 
-_VALIDATION_BATCH = 128
+VALIDATION_BATCH = 128
 
 
 def with_validation(index: DatasetIndex, config: TrainConfig) -> DatasetIndex:
@@ -88,15 +89,29 @@ def datasets(
     return FaceDataset(train, preprocessing, config.augmentation, seed), FaceDataset(valid, preprocessing)
 
 
-def make_loader(dataset: TrainingSet | FeatureViews, config: TrainConfig, device: str, seed: int | None) -> DataLoader:
-    """Batches of one epoch, shuffled by `seed`; None: every sample, in order."""
+def make_loader(
+    dataset: TrainingSet | FeatureViews,
+    config: TrainConfig,
+    device: str,
+    seed: int | None,
+    processes: Processes = ALONE,
+) -> DataLoader:
+    """Batches of one epoch, shuffled by `seed`; None: every sample, in order.
+
+    Of several processes, each gets its rows of every shuffled batch, and every n-th batch of those in order: the
+    batches are the same however many processes share them.
+    """
+    if seed is None:
+        batches = _split(range(len(dataset)), VALIDATION_BATCH)[processes.rank :: processes.world_size]
+    else:
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed)).tolist()
+        whole = len(dataset) // config.batch_size * config.batch_size
+        batches = [processes.rows(batch) for batch in _split(order[:whole], config.batch_size)]
     ready = not isinstance(dataset, (FaceDataset, LandmarkDataset))
     workers = 0 if ready else config.workers
     return DataLoader(
         dataset,
-        batch_size=config.batch_size if seed is not None else _VALIDATION_BATCH,
-        shuffle=seed is not None,
-        drop_last=seed is not None,
+        batch_sampler=batches,
         generator=torch.Generator().manual_seed(seed or 0),
         num_workers=workers,
         collate_fn=_as_it_is if ready else None,
@@ -116,6 +131,10 @@ def ordered_loader(dataset: TrainingSet, positions: list[int], batch_size: int, 
         worker_init_fn=_one_thread,
         prefetch_factor=4 if config.workers else None,
     )
+
+
+def _split(order: Sequence[int], size: int) -> list[list[int]]:
+    return [list(order[start : start + size]) for start in range(0, len(order), size)]
 
 
 def _as_it_is(batch: FeatureBatch) -> FeatureBatch:

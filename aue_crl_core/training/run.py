@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import torch
 
@@ -19,11 +21,13 @@ from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
 from aue_crl_core.training import imagenet
+from aue_crl_core.training.batch_norm import share_statistics
 from aue_crl_core.training.calibration import calibrate
 from aue_crl_core.training.config import Compiler, StageName, TrainConfig
 from aue_crl_core.training.directory import NEEDS, ORDER, RunPaths, open_run, provenance
+from aue_crl_core.training.distributed import Processes, joined
 from aue_crl_core.training.ema import WeightAverage
-from aue_crl_core.training.engine import Figures, Waiting, train_one_epoch, validate
+from aue_crl_core.training.engine import Figures, Waiting, make_objective, train_one_epoch, validate
 from aue_crl_core.training.feature_cache import FeatureViews, Maker, cached_sets, check_size, pays
 from aue_crl_core.training.journal import Journal, draw_plots
 from aue_crl_core.training.loading import (
@@ -39,6 +43,9 @@ from aue_crl_core.training.overview import write_overview
 from aue_crl_core.training.session import Session
 from aue_crl_core.training.stages import SEQUENCE, STAGES, Setting, Stage
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state
+
+_SEED_STRIDE: Final = 2**40
+"""Between the seeds of two processes' dropout masks; the first has those of a run alone."""
 
 
 class Reporter(Protocol):
@@ -79,6 +86,7 @@ class _Run:
     paths: RunPaths
     device: str
     reporter: Reporter
+    processes: Processes
 
 
 class _Start(NamedTuple):
@@ -111,45 +119,61 @@ def train(
     that was killed goes on with `resume` and ends in the same weights as one that was not (on the same machine, with as
     many threads).
 
+    Under torchrun all processes call this and share every batch (see `distributed`); `device` "cuda" gives each its own
+    GPU. Only the first reads and writes `output`, `init` and `landmarks`, and only its `reporter` hears anything.
+
     Raises:
         TrainingError: another run in `output`, an unfinished stage without `resume`, a missing earlier stage, indices
             of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
         DatasetError: no usable image, a split that is missing, or images that are gone.
-        ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, or "imagenet" for a
-            model or a stage that cannot begin with it.
+        ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, "imagenet" for a model
+            or a stage that cannot begin with it, or a batch that the processes cannot share evenly.
         DownloadError: the weights of "imagenet" are neither there nor to be had.
     """
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(ORDER)}, got none")
     _check_device(device)
     paths = RunPaths(output)
-    run = _Run(config, [with_validation(i, config) for i in data], paths, device, reporter or Silent())
-    check_images(run.indices)
-    _check_cache(run, stages)
-    if landmarks is not None:
-        read_info(landmarks)
     checkpoint = None if init == imagenet.INIT else init
-    if checkpoint is not None:
-        _check_same_model(checkpoint, read_info(checkpoint), config)
-    _check_order(stages, paths, checkpoint)
-    trunk = imagenet.read_for(config.network(), stages, paths) if init == imagenet.INIT else None
-    open_run(paths, config, data, stages, resume)
-    keep_freed_memory()
-    run.reporter.data(run.indices)
-    with Session(paths, stages, init, landmarks, device):
-        for name in stages:
-            if paths.checkpoint(name).is_file():
-                run.reporter.skipped(name)
-                left = read_progress(output)
-                if left is not None and left.stage == name:
-                    _wrap_up(paths, name)
-                continue
-            torch.manual_seed(config.seed)
+    with joined(device) as processes:
+        processes.check_batch_size(config.batch_size)
+        listener = reporter if reporter and processes.is_first else Silent()
+        indices = [with_validation(i, config) for i in data]
+        run = _Run(config, indices, paths, processes.device, listener, processes)
+        check_images(indices)
+
+        def begin() -> imagenet.Trunk | None:
+            _check_cache(run, stages)
+            if landmarks is not None:
+                read_info(landmarks)
+            if checkpoint is not None:
+                _check_same_model(checkpoint, read_info(checkpoint), config)
+            _check_order(stages, paths, checkpoint)
+            trunk = imagenet.read_for(config.network(), stages, paths) if init == imagenet.INIT else None
+            open_run(paths, config, data, stages, resume)
+            return trunk
+
+        def load(name: StageName) -> _Start:
             start = _starting_weights(name, config, paths, checkpoint, landmarks)
             if trunk is not None and name == "expression":
                 start = start._replace(license=imagenet.LICENSE, initialised_from=trunk.load_into(start.network))
-            _run_stage(STAGES[name], start, run)
+            return start
+
+        trunk = processes.on_first(begin)
+        keep_freed_memory()
+        run.reporter.data(indices)
+        with Session(paths, stages, init, landmarks, processes.device) if processes.is_first else nullcontext():
+            for name in stages:
+                processes.place = f"at the start of stage {name}"
+                if processes.share(paths.checkpoint(name).is_file):
+                    run.reporter.skipped(name)
+                    left = read_progress(output) if processes.is_first else None
+                    if left is not None and left.stage == name:
+                        _wrap_up(paths, name)
+                    continue
+                torch.manual_seed(config.seed)
+                _run_stage(STAGES[name], _shared_weights(processes, config, partial(load, name)), run)
     return paths.checkpoint(stages[-1])
 
 
@@ -188,6 +212,18 @@ def _starting_weights(
     if landmarks is not None and name != "landmark":
         load_landmark_net(start.network, landmarks)
     return start
+
+
+def _shared_weights(processes: Processes, config: TrainConfig, load: Callable[[], _Start]) -> _Start:
+    """What `load` returns in the first process, in all of them (but what only the first writes down)."""
+    loaded = processes.on_first(load)
+    model, learned = processes.share(lambda: (loaded.network.config, loaded.prior is not None))  # type: ignore[union-attr]
+    if loaded is None:
+        table = torch.empty_like(LearnablePrior(config.vocabulary).table) if learned else None
+        loaded = _Start(build_network(model), table)
+    processes.copy_from_first(loaded.network.state_dict().values())
+    processes.copy_from_first([] if loaded.prior is None else [loaded.prior])
+    return loaded
 
 
 def _check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None) -> None:
@@ -246,17 +282,23 @@ def _cached(
     if not pays(run.config, stage) or not isinstance(train_set, FaceDataset) or not isinstance(valid_set, FaceDataset):
         return sets
     config = run.config
-    directory = Path(config.cache_dir) if config.cache_dir else run.paths.cache
-    maker = Maker(stage, network, run.device, config, run.reporter.features)
-    return cached_sets(directory, maker, train_set, valid_set)
+    maker = Maker(stage, network, run.device, config, run.reporter.features, run.processes)
+    return cached_sets(_cache_directory(run), maker, train_set, valid_set)
+
+
+def _cache_directory(run: _Run) -> Path:
+    """Where the feature caches of this host are, in a folder that other hosts may share."""
+    directory = Path(run.config.cache_dir) if run.config.cache_dir else run.paths.cache
+    return directory / f"host-{platform.node()}" if run.processes.several_hosts else directory
 
 
 def _run_stage(stage: Stage, start: _Start, run: _Run) -> None:
-    config, paths, device = run.config, run.paths, run.device
+    config, paths, device, processes = run.config, run.paths, run.device, run.processes
     network, table = start.network, start.prior
     schedule = getattr(config, stage.name)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = network.to(device, memory_format=layout)
+    share_statistics(network, processes)
     _compile(network, config.compile)
     prior = LearnablePrior(config.vocabulary).to(device)
     if table is not None:
@@ -270,17 +312,18 @@ def _run_stage(stage: Stage, start: _Start, run: _Run) -> None:
             f"a batch of {config.batch_size} needs as many images, the index has {len(sets[0])} to train on; "
             "choose a smaller --batch-size"
         )
-    setting = Setting(config, prior, log_frequency(sets[0], len(network.config.expressions)).to(device))
+    setting = Setting(config, prior, log_frequency(sets[0], len(network.config.expressions)).to(device), processes)
     optimizer = _optimizer(config, *stage.prepare(network, prior, training=True), schedule.lr)
     average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
     modules = {"network": network, "prior": prior}
     progress = Progress(stage.name, license=start.license, initialised_from=start.initialised_from)
-    saved = read_progress(paths.directory)
+    saved = processes.share(lambda: read_progress(paths.directory))
     if saved and saved.stage == stage.name:
-        progress = load_state(paths.directory, modules, optimizer, average)
+        progress = load_state(paths.directory, modules, optimizer, average, processes)
     run.reporter.stage(stage.name, schedule.epochs, steps, progress.epoch)
     train_set, valid_set = _cached(stage, network, sets, run)
-    valid_loader = make_loader(valid_set, config, device, None)
+    valid_loader = make_loader(valid_set, config, device, None, processes)
+    objective = make_objective(network, stage, setting)
 
     def set_lr(epoch: float) -> None:
         for group in optimizer.param_groups:
@@ -296,15 +339,17 @@ def _run_stage(stage: Stage, start: _Start, run: _Run) -> None:
             initialised_from=progress.initialised_from,
         )
 
-    with Journal(paths.directory, stage.name, progress.epoch) as journal:
+    with Journal(paths.directory, stage.name, progress.epoch) if processes.is_first else nullcontext() as journal:
         while not schedule.is_over(progress.epoch, progress.since_best):
             epoch, began = progress.epoch, time.monotonic()
+            processes.place = f"in stage {stage.name}, epoch {epoch + 1}"
             seed = config.seed * 1_000_003 + epoch
             small = epoch < schedule.small_epochs and stage.name == "expression"
             train_set.set_epoch(epoch, schedule.small_size if small else None)
-            torch.manual_seed(seed)
-            batches = Waiting(make_loader(train_set, config, device, seed))
+            torch.manual_seed(seed + processes.rank * _SEED_STRIDE)
+            batches = Waiting(make_loader(train_set, config, device, seed, processes))
             losses = train_one_epoch(
+                objective,
                 network,
                 stage,
                 setting,
@@ -320,15 +365,20 @@ def _run_stage(stage: Stage, start: _Start, run: _Run) -> None:
             with average.applied() if average else nullcontext():
                 figures = validate(network, stage, setting, valid_loader, device)
                 progress.epoch, progress.figures = epoch + 1, figures
-                if _better(stage, figures, progress):
+                if _better(stage, figures, progress) and processes.is_first:
                     save_network(paths.candidate(stage.name), network, info(), prior.table if keep_prior else None)
-            row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
-            row |= {"since_best": progress.since_best, "seconds": round(time.monotonic() - began, 2)}
-            row["data_wait"] = round(batches.share, 4)
-            row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
-            journal.write(row)
-            save_state(paths.directory, progress, modules, optimizer, average)
-            run.reporter.epoch(row)
+            if journal is not None:
+                row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
+                row |= {"since_best": progress.since_best, "seconds": round(time.monotonic() - began, 2)}
+                row["data_wait"] = round(batches.share, 4)
+                row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
+                journal.write(row)
+                save_state(paths.directory, progress, modules, optimizer, average)
+                run.reporter.epoch(row)
+    processes.place = f"at the end of stage {stage.name}"
+    shutil.rmtree(paths.cache, ignore_errors=True)
+    if not processes.is_first:
+        return
     with average.applied() if average else nullcontext():
         save_network(paths.last(stage.name), network, info(), prior.table if keep_prior else None)
     if stage.calibrated:

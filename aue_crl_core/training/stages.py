@@ -22,15 +22,18 @@ from aue_crl_core.losses import pairwise_dependency_loss, prior_regulariser, wei
 from aue_crl_core.networks.action_unit_branch import NUM_UNITS, SIDES
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.distributed import ALONE, Processes
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a loss needs besides the batch: `log_frequency` C, log of each class's share in the training data."""
+    """What a loss needs besides the batch: `log_frequency` C, log of each class's share in the training data;
+    `processes`: those that hold the other rows of the batch."""
 
     config: TrainConfig
     prior: LearnablePrior
     log_frequency: Tensor
+    processes: Processes = ALONE
 
 
 Losses = dict[str, Tensor]
@@ -53,11 +56,12 @@ class Stage:
 
     `trained`: parts of the network by attribute path; all else is frozen, BatchNorm statistics too. `inputs(network,
     images, sample)`: what the frozen parts make of a batch, images normalised; it needs no gradient. `loss(network,
-    inputs, batch, setting)`: the terms to minimise. `score`: the validation figure by which epochs are compared.
-    `trains_prior`: whether the prior table is trained as well. `logits(network, inputs)`: the head whose accuracy
-    validation measures beside the loss terms. `loss_of_logits(logits, batch, setting)`: the loss of a stage that sees
-    nothing but these, so that validation runs the network once. `input_shapes`: the shapes of one image's inputs, for a
-    stage whose inputs are small enough to be kept on disk. `calibrated`: whether its checkpoint gets temperatures.
+    inputs, batch, setting)`: the terms to minimise; with several processes the mean over them is that of the whole
+    batch, so a term that is no mean over rows is taken over all rows. `score`: the validation figure by which epochs
+    are compared. `trains_prior`: whether the prior table is trained as well. `logits(network, inputs)`: the head whose
+    accuracy validation measures beside the loss terms. `loss_of_logits(logits, batch, setting)`: the loss of a stage
+    that sees nothing but these, so that validation runs the network once. `input_shapes`: the shapes of one image's
+    inputs, for a stage whose inputs are small enough to be kept on disk. `calibrated`: whether it gets temperatures.
     """
 
     name: StageName
@@ -104,6 +108,11 @@ def balanced_cross_entropy(logits: Tensor, target: Tensor, setting: Setting) -> 
     return F.cross_entropy(adjusted, target)
 
 
+def _pairwise(probabilities: Tensor, setting: Setting) -> Tensor:
+    """The pairwise loss over the rows of all processes: it compares means over the batch, and is no mean itself."""
+    return pairwise_dependency_loss(setting.processes.gather_rows(probabilities.float()), setting.config.pairwise_form)
+
+
 def image_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
     """Nothing is frozen before the trained parts: the images themselves."""
     return (images,)
@@ -135,7 +144,7 @@ def action_unit_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBat
     probabilities, _ = network.action_unit_branch((c2, c3, c4, c5), points)
     return {
         "action_unit": weighted_au_loss(probabilities.float(), setting.prior.targets(batch.target)),
-        "pairwise": 0.5 * pairwise_dependency_loss(probabilities.float(), setting.config.pairwise_form),
+        "pairwise": 0.5 * _pairwise(probabilities, setting),
         "prior": prior_regulariser(setting.prior),
     }
 
@@ -160,7 +169,7 @@ def fusion_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, s
     return {
         "expression": balanced_cross_entropy(network.expression_branch.classifier(feature), batch.target, setting),
         "fused": balanced_cross_entropy(logits, batch.target, setting),
-        "pairwise": 0.05 * pairwise_dependency_loss(attention.float(), setting.config.pairwise_form),
+        "pairwise": 0.05 * _pairwise(attention, setting),
     }
 
 
@@ -174,8 +183,9 @@ def landmark_loss(network: AueCrl, inputs: Inputs, batch: Sample, setting: Setti
     points, logit = network.landmark_net(inputs[0])
     error = normalised_point_error(points, batch.points)
     error = (error + 0.02 * torch.expm1(-error / 0.02)) * batch.has_points[:, None]
+    faces = setting.processes.mean(batch.has_points.sum().float()).clamp(min=1 / setting.processes.world_size)
     face = F.binary_cross_entropy_with_logits(logit.float(), batch.target[:, 0])
-    return {"points": error.sum() / (error.shape[1] * batch.has_points.sum().clamp(min=1)), "face": 0.05 * face}
+    return {"points": error.sum() / (error.shape[1] * faces), "face": 0.05 * face}
 
 
 def normalised_point_error(points: Tensor, truth: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from aue_crl_core.checkpoint import write_tensors
 from aue_crl_core.errors import TrainingError
+from aue_crl_core.training.distributed import ALONE, Processes
 from aue_crl_core.training.ema import WeightAverage
 
 STATE_FILE = "state.safetensors"
@@ -78,21 +79,28 @@ def read_progress(directory: Path) -> Progress | None:
         ) from error
 
 
+def _read_state(directory: Path) -> tuple[Progress, dict[str, Tensor]]:
+    progress = read_progress(directory)
+    if progress is None:
+        raise TrainingError(f"no state of an unfinished stage in {directory}; train without --resume")
+    return progress, load_file(directory / STATE_FILE)
+
+
 def load_state(
     directory: Path,
     modules: dict[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None,
+    processes: Processes = ALONE,
 ) -> Progress:
     """Put a saved state back into modules, optimiser and average; returns its progress.
+
+    Of several processes the first reads it for all.
 
     Raises:
         TrainingError: there is no state, or it is of another network or optimiser.
     """
-    progress = read_progress(directory)
-    if progress is None:
-        raise TrainingError(f"no state of an unfinished stage in {directory}; train without --resume")
-    tensors = load_file(directory / STATE_FILE)
+    progress, tensors = processes.share_tensors(lambda: _read_state(directory))
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         prefix, _, rest = name.partition("/")

@@ -28,6 +28,8 @@ FILES: Final = (
     ("run.json", "settings, data with hashes, and each call of `train`: command, revision, versions, device, times"),
 )
 
+_FIGURES: Final = "Figures are of the validation split; no image of a test split was opened."
+
 
 def write_overview(directory: Path) -> None:
     """Write the overview of the run in `directory` as it now is."""
@@ -35,7 +37,7 @@ def write_overview(directory: Path) -> None:
     config = about["config"]
     blocks = [
         f"# Training run: {config['model']}, {config['vocabulary']} expressions",
-        f"{_state(RunPaths(directory), about)} All figures are of the validation split; no image of a test split was opened.",
+        f"{_state(RunPaths(directory), about)} {_FIGURES}",
         _results(directory),
         "## Data\n\n" + _table(("index", "layout", "images by split", "hash"), map(_data_row, about["data"])),
         "## The same again\n\n" + "\n".join(f"    {line}" for line in dict.fromkeys(_commands(directory, about))),

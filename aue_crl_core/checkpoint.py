@@ -32,7 +32,8 @@ class CheckpointInfo:
     """What a checkpoint says about itself.
 
     `stage` the last finished training stage; `classes` and `action_units` the order of the outputs; `data` one row per
-    index (layout, hash, images); `metrics` of the validation split; `prior` C x 17, the learned table, if trained.
+    index (layout, hash, images); `metrics` of the validation split; `initialised_from` the weights that training began
+    with, if they were not random; `prior` C x 17, the learned table, if trained.
     """
 
     config: ModelConfig = field(metadata={"nested": ModelConfig})
@@ -42,6 +43,7 @@ class CheckpointInfo:
     data: tuple[dict[str, Any], ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     license: str = "Apache-2.0"
+    initialised_from: str = ""
     version: int = FORMAT_VERSION
     prior: tuple[tuple[float, ...], ...] | None = None
 

@@ -53,8 +53,8 @@ def command(
         )
     title = f"{weights} on {index.layout} {split}"
     provenance = _provenance(weights, analyzer, index, split, boxes)
-    metrics = write_report(report, result.heads, title, index.layout, provenance, result.action_units)
-    console.print(terminal_table(result.heads, title, index.layout, result.action_units))
+    metrics = write_report(report, result.heads, title, index.layout, provenance, result.action_units, split)
+    console.print(terminal_table(result.heads, title, index.layout, result.action_units, split))
     problems = report / "problems.csv"
     with problems.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from aue_crl_core.cli.console import out
 from aue_crl_core.config import require
+from aue_crl_core.errors import MissingDependencyError, import_failure
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.training.config import StageName, TrainConfig
 
@@ -36,7 +34,14 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings, see config/train.")] = None,
-    init: Annotated[Path | None, typer.Option(help="A checkpoint to start from instead of random weights.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECKPOINT|imagenet",
+            help="What to start from instead of random weights: a checkpoint, or torchvision's ImageNet weights for "
+            "the trunk of a resnet (downloaded unless they are in TORCH_HOME).",
+        ),
+    ] = None,
     landmarks: Annotated[
         Path | None,
         typer.Option(
@@ -50,14 +55,20 @@ def command(
 ) -> None:
     """Train a network on one or more indices; DIR/best.safetensors is the result.
 
-    DIR also holds each stage's checkpoint, metrics.csv, TensorBoard scalars, plots, and the state to resume from.
-    Under torchrun (docs/distributed.md) the processes share every batch.
+    DIR also holds each stage's checkpoints, metrics.csv, TensorBoard scalars, plots, the state to resume from, and a
+    README.md that says what is what. Under torchrun (docs/distributed.md) the processes share every batch.
     """
+    from aue_crl_core.cli.training_progress import TrainingProgress
     from aue_crl_core.data.index import DatasetIndex
-    from aue_crl_core.training.directory import BEST_FILE
-    from aue_crl_core.training.distributed import launched_first
-    from aue_crl_core.training.run import train
-    from aue_crl_core.training.stages import SEQUENCE
+
+    try:
+        from aue_crl_core.training.distributed import launched_first
+        from aue_crl_core.training.imagenet import INIT
+        from aue_crl_core.training.run import train
+        from aue_crl_core.training.stages import SEQUENCE
+    except ImportError as error:
+        package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
+        raise MissingDependencyError(package, "train", "training", import_failure(error, package)) from error
 
     require(stage in STAGES, "--stage", f"be one of {', '.join(STAGES)}", stage)
     indices = [DatasetIndex.read(path) for path in data]
@@ -65,23 +76,25 @@ def command(
     stages: Sequence[StageName] = SEQUENCE if stage == "all" else (stage,)  # type: ignore[assignment]
     console = out()
     console.quiet = not launched_first()
-    if landmarks is None and init is None and stages != ("landmark",):
+    progress = TrainingProgress(console, settings, stages, device, output)
+    progress.begin(init, indices)
+    if landmarks is None and init in (None, INIT) and stages != ("landmark",):
         landmarks = default_landmarks(output)
         if landmarks is not None:
-            console.print(f"landmark net: that of the shipped weights ({landmarks.name})")
-    with TrainingProgress(console, settings.batch_size) as progress:
+            progress.say(f"landmark net: that of the shipped weights ({landmarks.name})")
+    with progress:
         train(
             settings,
             indices,
             output,
             stages,
             resume=resume,
-            init=init,
+            init=init if init is None or init == INIT else Path(init),
             landmarks=landmarks,
             device=device,
             reporter=progress,
         )
-    console.print(f"{output / BEST_FILE}: use it with --weights {output} --engine torch, or export it", soft_wrap=True)
+    progress.end(data[0])
 
 
 def configure(
@@ -115,76 +128,3 @@ def default_landmarks(output: Path) -> Path | None:
     from aue_crl_core.training.directory import RunPaths
 
     return None if "landmark" in RunPaths(output).finished() else find_weights("edge", "torch")
-
-
-class TrainingProgress:
-    """A progress bar with loss, images per second and time left, and a line for every finished epoch."""
-
-    def __init__(self, console: Console, batch_size: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = console
-        self._batch_size = batch_size
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task: Any = None
-        self._epochs = self._steps = 0
-
-    def __enter__(self) -> TrainingProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def stage(self, name: str, epochs: int, steps: int, first_epoch: int) -> None:
-        """A stage begins: its bar counts the steps of all its epochs."""
-        self._epochs, self._steps, self._epoch = epochs, steps, first_epoch
-        if first_epoch:
-            self._console.print(f"{name}: going on after epoch {first_epoch}")
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(name, total=epochs * steps, completed=first_epoch * steps, figures="")
-        self._start_clock()
-
-    def step(self, step: int, loss: float) -> None:
-        """A batch is done."""
-        self._rate = (step + 1) * self._batch_size / max(time.monotonic() - self._began, 1e-9)
-        self._bar.update(
-            self._task,
-            completed=self._epoch * self._steps + step + 1,
-            figures=f"epoch {self._epoch + 1}/{self._epochs}  loss {loss:.4f}  {self._rate:.0f} images/s",
-        )
-
-    def features(self, done: int, total: int) -> None:
-        """A block of frozen features is computed: they are kept for the epochs to come."""
-        self._bar.update(self._task, figures=f"epoch {self._epoch + 1}/{self._epochs}  features {done}/{total}")
-        self._began = time.monotonic()
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is safe on disk: one line that stays."""
-        loss = sum(value for name, value in row.items() if name.startswith("train/"))
-        figures = "  ".join(
-            f"{name.partition('/')[2]} {value:.4f}" for name, value in row.items() if name.startswith("valid/")
-        )
-        self._console.print(
-            f"{row['stage']} {row['epoch']}/{self._epochs}  loss {loss:.4f}  {self._rate:.0f} images/s  "
-            f"waiting for data {row['data_wait']:.0%}  |  {figures}",
-            soft_wrap=True,
-            highlight=False,
-        )
-        self._epoch = row["epoch"]
-        self._start_clock()
-
-    def skipped(self, name: str) -> None:
-        """A stage was finished before."""
-        self._console.print(f"{name}: finished before, skipped")
-
-    def _start_clock(self) -> None:
-        self._began, self._rate = time.monotonic(), 0.0

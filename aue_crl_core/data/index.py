@@ -29,7 +29,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -68,12 +68,14 @@ class Record:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """A dataset as a list of records; `root` is the folder that `Record.image` is relative to."""
+    """A dataset as a list of records; `root` is the folder that `Record.image` is relative to, `file` the Parquet file
+    that it was read from."""
 
     layout: str
     vocabulary: facs.VocabularyName
     root: Path
     records: tuple[Record, ...]
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -159,7 +161,7 @@ class DatasetIndex:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DatasetError(f"{path} has a column of another type than the schema's: {error}") from error
         records = tuple(_record(row, path, len(facs.expressions(about["vocabulary"]))) for row in table.to_pylist())
-        return cls(about["layout"], about["vocabulary"], root or Path(about["root"]), records)
+        return cls(about["layout"], about["vocabulary"], root or Path(about["root"]), records, path)
 
 
 def _about(schema: pa.Schema, path: Path) -> dict[str, Any]:

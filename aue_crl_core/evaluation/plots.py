@@ -1,4 +1,4 @@
-"""Figures of evaluation and training. Each function returns a matplotlib `Figure` for the caller to save.
+"""Figures of an evaluation. Each function returns a matplotlib `Figure` for the caller to save.
 
 Figures are made through the object API, so that nothing here touches pyplot's global state or needs a display.
 """
@@ -6,13 +6,11 @@ Figures are made through the object API, so that nothing here touches pyplot's g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError, MissingDependencyError
+from aue_crl_core.errors import MissingDependencyError
 from aue_crl_core.evaluation.metrics import ExpressionMetrics
 
 try:
@@ -25,29 +23,7 @@ except ImportError as error:
 
 _BLUE: Final = "#2a6fbb"
 _PALE: Final = "#a9c6e4"
-_ORANGE: Final = "#d9772b"
-_GREEN: Final = "#3b8f5a"
-_GREY: Final = "#6b7280"
-_SERIES: Final = (_BLUE, _ORANGE, _GREEN)
-
-
-class HistoryRow(Protocol):
-    """One epoch of training; any record with these attributes will do.
-
-    `epoch` counts from 1 within `stage`; losses are means over the epoch; `mean_class_accuracy` is the validation's,
-    in [0, 1]. None stands for what was not measured.
-    """
-
-    @property
-    def stage(self) -> str: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def train_loss(self) -> float: ...
-    @property
-    def valid_loss(self) -> float | None: ...
-    @property
-    def mean_class_accuracy(self) -> float | None: ...
+GREY: Final = "#6b7280"
 
 
 def plot_confusion(metrics: ExpressionMetrics, title: str) -> Figure:
@@ -61,17 +37,17 @@ def plot_confusion(metrics: ExpressionMetrics, title: str) -> Figure:
     shares = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
 
     cell = 0.85 if len(metrics.classes) <= 8 else 0.75
-    figure = _figure(2.6 + cell * len(columns), 2.0 + cell * len(metrics.classes))
+    figure = new_figure(2.6 + cell * len(columns), 2.0 + cell * len(metrics.classes))
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.argwhere(counts > 0):
         colour = "white" if shares[i, j] > 0.55 else "#1f2937"
         axes.text(j, i - 0.1, _share(shares[i, j]), ha="center", va="center", color=colour, fontsize=9)
         axes.text(j, i + 0.2, str(counts[i, j]), ha="center", va="center", color=colour, fontsize=7, alpha=0.8)
-    _label_ticks(axes, columns, [f"{name} ({n})" for name, n in zip(metrics.classes, metrics.support, strict=True)])
-    _draw_grid(axes, counts.shape)
+    label_ticks(axes, columns, [f"{name} ({n})" for name, n in zip(metrics.classes, metrics.support, strict=True)])
+    draw_grid(axes, counts.shape)
     if metrics.n_missed:
-        axes.axvline(len(metrics.classes) - 0.5, color=_GREY, linewidth=1.5)
+        axes.axvline(len(metrics.classes) - 0.5, color=GREY, linewidth=1.5)
     axes.set_xlabel("predicted")
     axes.set_ylabel("labelled (images)")
     axes.set_title(
@@ -85,7 +61,7 @@ def plot_confusion(metrics: ExpressionMetrics, title: str) -> Figure:
 def plot_recall(metrics_by_title: Mapping[str, ExpressionMetrics], title: str) -> Figure:
     """Recall per class as bars, one series an entry (the last is drawn strongest), its mean class accuracy dashed."""
     classes = next(iter(metrics_by_title.values())).classes
-    figure = _figure(max(6.5, 1.8 + 0.95 * len(classes)), 4.2)
+    figure = new_figure(max(6.5, 1.8 + 0.95 * len(classes)), 4.2)
     axes = figure.add_subplot()
     width = 0.8 / len(metrics_by_title)
     colours = (*[_PALE] * (len(metrics_by_title) - 1), _BLUE)
@@ -111,18 +87,18 @@ def plot_recall(metrics_by_title: Mapping[str, ExpressionMetrics], title: str) -
     axes.set_xlabel("class (images)")
     axes.legend(fontsize=8, ncols=len(metrics_by_title), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     figure.suptitle(title, fontsize=10)
-    _open_frame(axes)
+    open_frame(axes)
     return figure
 
 
 def plot_reliability(metrics: ExpressionMetrics, title: str) -> Figure:
     """Accuracy against stated confidence per bin, the gap to the diagonal, and how many predictions each bin holds."""
-    figure = _figure(5.2, 6.0)
+    figure = new_figure(5.2, 6.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = [b for b in metrics.reliability if b.accuracy is not None and b.confidence is not None]
     left = [b.low for b in metrics.reliability]
     width = metrics.reliability[0].high - metrics.reliability[0].low
-    upper.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
     upper.bar(
         [b.low for b in bins],
         [b.accuracy for b in bins],
@@ -145,120 +121,36 @@ def plot_reliability(metrics: ExpressionMetrics, title: str) -> Figure:
     upper.legend(fontsize=8, loc="upper left", frameon=False)
     error = "no face found" if metrics.ece is None else f"{100 * metrics.ece:.1f} %"
     upper.set_title(f"{title}\nexpected calibration error {error}", fontsize=10)
-    lower.bar(left, [b.count for b in metrics.reliability], width, align="edge", color=_GREY, edgecolor="white")
+    lower.bar(left, [b.count for b in metrics.reliability], width, align="edge", color=GREY, edgecolor="white")
     lower.set_xlim(0, 1)
     lower.set_xlabel("confidence (top probability)")
     lower.set_ylabel("predictions")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    _open_frame(upper)
-    _open_frame(lower)
+    open_frame(upper)
+    open_frame(lower)
     return figure
-
-
-def plot_training_curves(history: Sequence[HistoryRow], title: str = "Training") -> Figure:
-    """Loss per stage, each on its own scale, above the validation's mean class accuracy over all epochs.
-
-    Raises:
-        ConfigError: `history` is empty.
-    """
-    if not history:
-        raise ConfigError("history must hold at least one epoch, got none")
-    stages = {row.stage: [r for r in history if r.stage == row.stage] for row in history}
-    figure = _figure(max(6.5, 3.4 * len(stages)), 6.2)
-    grid = figure.add_gridspec(2, len(stages))
-    below = figure.add_subplot(grid[1, :])
-    start = 0
-    for k, (stage, rows) in enumerate(stages.items()):
-        colour = _SERIES[k % len(_SERIES)]
-        above = figure.add_subplot(grid[0, k])
-        _plot_loss(above, stage, rows, colour)
-        if k == 0:
-            above.set_ylabel("loss")
-        scored = [(start + r.epoch, 100 * r.mean_class_accuracy) for r in rows if r.mean_class_accuracy is not None]
-        if scored:
-            epochs, values = zip(*scored, strict=True)
-            best = int(np.argmax(values))
-            below.plot(
-                epochs, values, color=colour, marker="o", markersize=3, label=f"{stage} (best {values[best]:.1f} %)"
-            )
-            below.plot(epochs[best], values[best], marker="*", markersize=12, color=colour)
-        start += max(r.epoch for r in rows)
-        if k < len(stages) - 1:
-            below.axvline(start + 0.5, color=_GREY, linestyle=":", linewidth=1)
-    below.set_xlim(0.5, start + 0.5)
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    below.set_xlabel("epoch, over all stages")
-    below.set_ylabel("mean class accuracy, %")
-    below.set_title("validation", fontsize=10)
-    if below.get_lines():
-        below.legend(fontsize=8, frameon=False)
-    _open_frame(below)
-    figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def plot_prior(
-    table: ArrayLike,
-    expressions: Sequence[str],
-    units: Sequence[int],
-    title: str = "P(action unit | expression)",
-) -> Figure:
-    """The prior as a heat map.
-
-    Args:
-        table: CxU probabilities in [0, 1], row = expression, column = action unit.
-        expressions: C names.
-        units: U FACS codes.
-        title: the heading.
-
-    Raises:
-        ConfigError: the table's shape is not (C, U).
-    """
-    values = np.asarray(table, dtype=np.float64)
-    if values.shape != (len(expressions), len(units)):
-        raise ConfigError(f"table must be {len(expressions)}x{len(units)}, got {values.shape}")
-    figure = _figure(2.4 + 0.55 * len(units), 2.3 + 0.42 * len(expressions))
-    axes = figure.add_subplot()
-    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        colour = "white" if value > 0.55 else "#1f2937" if value >= 0.25 else "#9ca3af"
-        axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=7.5)
-    _label_ticks(axes, [f"{facs.ACTION_UNIT_NAMES.get(u, 'AU')} {u}" for u in units], expressions)
-    _draw_grid(axes, values.shape)
-    axes.set_title(title, fontsize=10)
-    figure.colorbar(image, ax=axes, pad=0.01, fraction=0.025)
-    return figure
-
-
-def _plot_loss(axes: Axes, stage: str, rows: Sequence[HistoryRow], colour: str) -> None:
-    axes.plot([r.epoch for r in rows], [r.train_loss for r in rows], color=colour, marker=".", label="training")
-    valid = [(r.epoch, r.valid_loss) for r in rows if r.valid_loss is not None]
-    if valid:
-        axes.plot(*zip(*valid, strict=True), color=colour, linestyle="--", marker=".", alpha=0.6, label="validation")
-    axes.set_title(f"stage: {stage}", fontsize=10)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8, frameon=False)
-    _open_frame(axes)
 
 
 def _share(value: float) -> str:
     return f"{100 * value:.0f} %" if value >= 0.005 else "<1 %"
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches that needs no display."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _label_ticks(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+def label_ticks(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+    """Names for the columns and rows of an image."""
     axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
     axes.set_yticks(range(len(rows)), rows, fontsize=9)
     axes.tick_params(length=0)
 
 
-def _draw_grid(axes: Axes, shape: tuple[int, ...]) -> None:
+def draw_grid(axes: Axes, shape: tuple[int, ...]) -> None:
+    """White lines between the cells of an image."""
     axes.set_xticks(np.arange(shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(shape[0] + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
@@ -267,7 +159,8 @@ def _draw_grid(axes: Axes, shape: tuple[int, ...]) -> None:
         spine.set_visible(False)
 
 
-def _open_frame(axes: Axes) -> None:
+def open_frame(axes: Axes) -> None:
+    """No frame but the two axes, and light lines across."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)

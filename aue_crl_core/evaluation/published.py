@@ -34,23 +34,30 @@ class PublishedRow:
 class Protocol:
     """What a result must share with the published ones to stand beside them.
 
-    `name` is the dataset layout's; `classes` are in the order that the source prints; `images` is the size of the
-    scored split, None where the source leaves it open.
+    `name` is the dataset layout's; `title` says the dataset's part in its own words, `split` in the index's; `classes`
+    are in the order that the source prints; `images` is the size of the scored part, None where the source leaves it
+    open.
     """
 
     name: str
     title: str
+    split: str
     classes: tuple[str, ...]
     images: int | None
     rows: tuple[PublishedRow, ...]
 
-    def difference(self, classes: Collection[str], n: int) -> str | None:
-        """Why a result over these classes and `n` images is not comparable; None when it is."""
+    def difference(self, classes: Collection[str], n: int, split: str | None = None) -> str | None:
+        """Why a result over these classes and `n` images of `split` is not comparable; None when it is.
+
+        `split` None: the caller does not know it, and the count of images has to do.
+        """
         if set(classes) != set(self.classes):
             extra = [f"with {name}" for name in self.classes if name not in classes]
             extra += [f"without {name}" for name in classes if name not in self.classes]
             shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
             return f"it has {len(self.classes)} classes ({shown}), this evaluation {len(classes)}"
+        if split is not None and split != self.split:
+            return f"it scores the split {self.split!r}, this evaluation {split!r}"
         if self.images is not None and n != self.images:
             return f"it scores {self.images} images, this evaluation {n}"
         return None
@@ -64,6 +71,7 @@ PROTOCOLS: Final = (
     Protocol(
         name="raf-db",
         title="RAF-DB basic, test part, 7 classes",
+        split="test",
         classes=_ALPHABETICAL,
         images=3068,
         rows=(
@@ -80,6 +88,7 @@ PROTOCOLS: Final = (
     Protocol(
         name="sfew",
         title="SFEW 2.0, validation part, 7 classes",
+        split="test",
         classes=_ALPHABETICAL,
         images=436,
         rows=(
@@ -93,6 +102,7 @@ PROTOCOLS: Final = (
     Protocol(
         name="ferplus",
         title="FER+, test part, majority vote, 8 classes",
+        split="test",
         classes=(*_ALPHABETICAL, "contempt"),
         images=None,
         rows=(PublishedRow("VGG13 (vote distributions)", "Barsoum et al., ICMI 2016", accuracy=84.99),),

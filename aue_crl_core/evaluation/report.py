@@ -56,20 +56,25 @@ def primary_head(metrics_by_head: Mapping[str, ExpressionMetrics]) -> str:
     return primary
 
 
-def comparison_note(metrics: ExpressionMetrics | None, protocol: str | None) -> str:
-    """One line: which published protocol the result stands beside, or why it stands beside none.
+def comparison_note(metrics: ExpressionMetrics | None, protocol: str | None, split: str | None = None) -> str:
+    """One line: which protocol was scored, and which published rows stand beside it, or why none do.
 
     `metrics` None: no image has an expression label.
     """
     if metrics is None:
         return "No image has an expression label: action units only."
-    found = published.find(protocol) if protocol else None
+    if protocol is None:
+        return "No protocol named, none compared."
+    ours = f"{protocol}{f', split {split}' if split else ''}, {len(metrics.classes)} classes, {metrics.n} images"
+    found = published.find(protocol)
     if found is None:
-        return f"No published results here for {protocol!r}." if protocol else "No protocol named, none compared."
-    why = found.difference(metrics.classes, metrics.n)
+        return f"Protocol: {ours}. No published results are known here for {protocol!r}: nothing to compare with."
+    why = found.difference(metrics.classes, metrics.n, split)
     if why is None:
-        return f"Protocol: {found.title}. Published rows: {_sources(found)}."
-    return f"Not comparable with the published protocol ({found.title}): {why}; published rows are not shown."
+        return f"Protocol: {found.title} ({ours}). Published rows: {_sources(found)}."
+    return (
+        f"Protocol: {ours}. Not comparable with the published one ({found.title}): {why}; published rows are not shown."
+    )
 
 
 def terminal_table(
@@ -77,6 +82,7 @@ def terminal_table(
     title: str,
     protocol: str | None = None,
     action_units: ActionUnitMetrics | None = None,
+    split: str | None = None,
 ) -> RenderableType:
     """What `aue-crl evaluate` prints: every head side by side, then published rows where comparable, then AUs.
 
@@ -84,8 +90,9 @@ def terminal_table(
         metrics_by_head: `fused` and `expression` (the ablation: stage one alone), or one head; with `action_units` it
             may be empty.
         title: the heading: which weights on which data.
-        protocol: the dataset layout's name; its published rows follow when classes and image count are theirs.
+        protocol: the dataset layout's name; its published rows follow when classes, split and image count are theirs.
         action_units: the result on AU labels, where the data has such.
+        split: the index's split that was scored.
 
     Raises:
         ConfigError: as `primary_head`.
@@ -96,7 +103,7 @@ def terminal_table(
     from rich.text import Text
 
     parts: list[RenderableType] = []
-    for table in _tables(metrics_by_head, title, protocol, action_units):
+    for table in _tables(metrics_by_head, title, protocol, action_units, split):
         rendered = Table(
             title=Text(table.title, style="bold"),
             title_justify="left",
@@ -112,7 +119,7 @@ def terminal_table(
             else:
                 rendered.add_row(*map(Text, row), style="bold" if i in table.strong else "")
         parts.append(rendered)
-    parts.append(Text(comparison_note(_lead(metrics_by_head, action_units), protocol), style="dim"))
+    parts.append(Text(comparison_note(_lead(metrics_by_head, action_units), protocol, split), style="dim"))
     return Group(*parts)
 
 
@@ -123,13 +130,14 @@ def write_report(
     protocol: str | None = None,
     provenance: Mapping[str, Any] | None = None,
     action_units: ActionUnitMetrics | None = None,
+    split: str | None = None,
 ) -> Path:
     """Write `metrics.json`, `confusion.png`, `recall.png`, `calibration.png` and `report.md` into `directory`.
 
     `metrics.json` has the primary head's values (`ExpressionMetrics.to_dict`) at the top level, each head's under
     `heads`, those of AU labels (`ActionUnitMetrics.to_dict`, or null) under `action_units`, and `head`, `title`,
-    `protocol`, `comparison`, `provenance`. Without expression labels there are no plots, and the top level has `n` and
-    `n_missed` only.
+    `protocol`, `split`, `comparison`, `provenance`. Without expression labels there are no plots, and the top level has
+    `n` and `n_missed` only.
 
     Args:
         directory: made if absent; files of an older report are replaced.
@@ -138,6 +146,7 @@ def write_report(
         protocol: as `terminal_table`.
         provenance: plain JSON values that say where the result comes from: weights, data hash, versions.
         action_units: as `terminal_table`.
+        split: as `terminal_table`.
 
     Returns:
         The path of `metrics.json`.
@@ -154,7 +163,8 @@ def write_report(
         "head": primary_head(metrics_by_head) if lead else None,
         "title": title,
         "protocol": protocol,
-        "comparison": comparison_note(lead, protocol),
+        "split": split,
+        "comparison": comparison_note(lead, protocol, split),
         "provenance": provenance,
         "heads": {head: metrics.to_dict() for head, metrics in metrics_by_head.items()},
         "action_units": action_units.to_dict() if action_units else None,
@@ -164,7 +174,7 @@ def write_report(
     path.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if lead:
         _write_plots(directory, metrics_by_head, title)
-    text = _markdown(metrics_by_head, title, protocol, provenance, action_units)
+    text = _markdown(metrics_by_head, title, protocol, provenance, action_units, split)
     (directory / "report.md").write_text(text, encoding="utf-8")
     return path
 
@@ -197,13 +207,14 @@ def _tables(
     title: str,
     protocol: str | None,
     action_units: ActionUnitMetrics | None,
+    split: str | None,
 ) -> list[_Table]:
     tables = []
     lead = _lead(metrics_by_head, action_units)
     if lead is not None:
         tables.append(_head_table(metrics_by_head, title))
         found = published.find(protocol) if protocol else None
-        if found is not None and found.difference(lead.classes, lead.n) is None:
+        if found is not None and found.difference(lead.classes, lead.n, split) is None:
             tables.append(_published_table(metrics_by_head, found))
     if action_units is not None:
         tables.append(_unit_table(action_units, f"Action units: {title}" if lead is None else "Action units"))
@@ -293,17 +304,18 @@ def _markdown(
     protocol: str | None,
     provenance: Mapping[str, Any],
     action_units: ActionUnitMetrics | None,
+    split: str | None,
 ) -> str:
     lead = _lead(metrics_by_head, action_units)
     blocks = [f"# {title}"]
-    for i, table in enumerate(_tables(metrics_by_head, title, protocol, action_units)):
+    for i, table in enumerate(_tables(metrics_by_head, title, protocol, action_units, split)):
         blocks += [f"## {table.title}"] if i else []
         lines = [_line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
         for j, row in enumerate(table.rows):
             if row is not None:
                 lines.append(_line([f"**{cell}**" if cell and j in table.strong else cell for cell in row]))
         blocks.append("\n".join(lines))
-    blocks.append(comparison_note(lead, protocol))
+    blocks.append(comparison_note(lead, protocol, split))
     blocks.append(
         "Images where no face was found count as errors; the calibration error covers the others only. "
         "A dash stands for a class without images, or for what a source does not tell."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,9 @@ class Schedule:
     epoch of `milestones` (the paper: lr 0.01, milestones 15 and 30 of 40). The first `small_epochs` epochs see crops of
     `small_size` pixels instead of the model's own (progressive resizing; stage expression only): cheaper, and early
     epochs lose little by it.
+
+    `patience`: the stage ends after so many epochs in turn without a better validation score, not before as many
+    epochs at full size; 0: it runs all its epochs. Never by default: under `cosine` the best epochs are the last ones.
     """
 
     epochs: int
@@ -36,6 +40,7 @@ class Schedule:
     milestones: tuple[int, ...] = ()
     small_epochs: int = 0
     small_size: int = 64
+    patience: int = 0
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", "be at least 1", self.epochs)
@@ -46,6 +51,12 @@ class Schedule:
             self.small_size % 32 == 0 and self.small_size >= 32, "small_size", "be a multiple of 32", self.small_size
         )
         require(self.warmup >= 0, "warmup", "be at least 0 epochs", self.warmup)
+        require(self.patience >= 0, "patience", "be at least 0 epochs (0: no early stopping)", self.patience)
+
+    def is_over(self, epochs: int, since_best: int) -> bool:
+        """Whether a stage ends after `epochs` epochs, the last `since_best` of which were no better than the best."""
+        patient = self.patience == 0 or since_best < self.patience or epochs < self.small_epochs + self.patience
+        return epochs >= self.epochs or not patient
 
     def factor(self, epoch: float) -> float:
         """The learning rate at `epoch` (fractional, from 0), in units of `lr`."""
@@ -161,6 +172,14 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold 'name: value' lines, got {type(values).__name__}")
     return values
+
+
+def write_config(path: Path, config: TrainConfig) -> None:
+    """Write all settings as a YAML file that `make_config` reads back."""
+    import yaml
+
+    text = yaml.safe_dump(json.loads(json.dumps(config.to_dict())), sort_keys=False, default_flow_style=None)
+    path.write_text(f"# All settings of this run: aue-crl train --config {path.name} ... makes the same again.\n{text}")
 
 
 def make_config(path: Path | None, **overrides: Any) -> TrainConfig:

@@ -173,7 +173,8 @@ def train_one_epoch(
 def validate(
     network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[Sample | FeatureBatch], device: str
 ) -> Figures:
-    """The stage's figures on a validation set: each loss term, and what its `score` names.
+    """The stage's figures on a validation set: each loss term, what its `score` names, and `recall/CLASS` of every
+    class that has an image.
 
     With several processes each brings whole batches of its own, and all return the figures of all batches.
 
@@ -187,15 +188,18 @@ def validate(
     scored: list[tuple[np.ndarray, Tensor]] = []
     for batch in loader:
         inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
-        if stage.logits is None:
-            terms = {name: term.item() for name, term in stage.loss(network, inputs, batch, own).items()}
-            if stage.name == "landmark":
-                error = normalised_point_error(network.landmark_net(inputs[0])[0], batch.points)
-                terms["point_error"] = error.mean().item()
-            measured.append((len(batch.target), terms))
+        logits = None if stage.logits is None else stage.logits(network, inputs)
+        if logits is not None and stage.loss_of_logits is not None:
+            losses = stage.loss_of_logits(logits, batch, own)
         else:
-            logits = stage.logits(network, inputs).float().cpu()
-            scored.append((batch.target.argmax(dim=1).cpu().numpy(), logits))
+            losses = stage.loss(network, inputs, batch, own)
+        terms = {name: term.item() for name, term in losses.items()}
+        if stage.name == "landmark":
+            error = normalised_point_error(network.landmark_net(inputs[0])[0], batch.points)
+            terms["point_error"] = error.mean().item()
+        measured.append((len(batch.target), terms))
+        if logits is not None:
+            scored.append((batch.target.argmax(dim=1).cpu().numpy(), logits.float().cpu()))
     gathered = setting.processes.gather((measured, scored))
     measured = _in_turn([part for part, _ in gathered])
     scored = _in_turn([part for _, part in gathered])
@@ -210,7 +214,7 @@ def _in_turn(parts: list[list[T]]) -> list[T]:
 def _figures(
     stage: Stage, network: AueCrl, measured: list[tuple[int, Figures]], scored: list[tuple[np.ndarray, Tensor]]
 ) -> Figures:
-    """The figures of batches: counts and mean terms, or labels and logits."""
+    """The figures of batches: counts and mean terms, and labels and logits where the stage classifies."""
     sums: Figures = defaultdict(float)
     for size, terms in measured:
         for name, term in terms.items():
@@ -229,5 +233,6 @@ def _figures(
             "accuracy": metrics.accuracy,
             "mean_class_accuracy": metrics.mean_class_accuracy,
             "score": (metrics.accuracy + metrics.mean_class_accuracy) / 2,
+            **{f"recall/{name}": recall for name, recall in metrics.per_class_recall.items() if recall is not None},
         }
     return figures

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import torch
 
@@ -18,6 +20,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.training import imagenet
 from aue_crl_core.training.batch_norm import share_statistics
 from aue_crl_core.training.calibration import calibrate
 from aue_crl_core.training.config import Compiler, StageName, TrainConfig
@@ -36,6 +39,8 @@ from aue_crl_core.training.loading import (
     with_validation,
 )
 from aue_crl_core.training.memory import keep_freed_memory
+from aue_crl_core.training.overview import write_overview
+from aue_crl_core.training.session import Session
 from aue_crl_core.training.stages import SEQUENCE, STAGES, Setting, Stage
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state
 
@@ -44,7 +49,10 @@ _SEED_STRIDE: Final = 2**40
 
 
 class Reporter(Protocol):
-    """Hears how a run goes."""
+    """Hears how a run goes; what it does not define is not heard."""
+
+    def data(self, indices: Sequence[DatasetIndex]) -> None:
+        """The run begins on these, which have a validation split now."""
 
     def stage(self, name: str, epochs: int, steps: int, first_epoch: int) -> None:
         """A stage begins."""
@@ -58,27 +66,15 @@ class Reporter(Protocol):
     def features(self, done: int, total: int) -> None:
         """So many of the blocks of frozen features that the next epoch needs are computed."""
 
+    def finished(self, name: str, epochs: int, early: bool) -> None:
+        """A stage is done after so many epochs; `early`: its validation score had not become better for `patience`."""
+
     def skipped(self, name: str) -> None:
         """A stage was finished before."""
 
 
-class Silent:
+class Silent(Reporter):
     """A reporter that says nothing."""
-
-    def stage(self, name: str, epochs: int, steps: int, first_epoch: int) -> None:
-        """See `Reporter`."""
-
-    def step(self, step: int, loss: float) -> None:
-        """See `Reporter`."""
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """See `Reporter`."""
-
-    def features(self, done: int, total: int) -> None:
-        """See `Reporter`."""
-
-    def skipped(self, name: str) -> None:
-        """See `Reporter`."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,15 @@ class _Run:
     processes: Processes
 
 
+class _Start(NamedTuple):
+    """What a stage begins with: the prior's table where an earlier stage has trained it, and what to say of it all."""
+
+    network: AueCrl
+    prior: torch.Tensor | None = None
+    license: str = "Apache-2.0"
+    initialised_from: str = ""
+
+
 def train(
     config: TrainConfig,
     data: Sequence[DatasetIndex],
@@ -100,7 +105,7 @@ def train(
     stages: Sequence[StageName] = SEQUENCE,
     *,
     resume: bool = False,
-    init: Path | None = None,
+    init: Path | Literal["imagenet"] | None = None,
     landmarks: Path | None = None,
     device: str = "cpu",
     reporter: Reporter | None = None,
@@ -108,9 +113,11 @@ def train(
     """Run `stages` in order in directory `output`; returns the last stage's checkpoint.
 
     Stages action_unit and fusion start from the checkpoint of the stage before them in `output`, else from `init`; the
-    others from `init`, else from random weights. The landmark net is that of `landmarks`, else the one that this run
-    trained. Finished stages are skipped. After every epoch the whole state is on disk: a run that was killed goes on
-    with `resume` and ends in the same weights as one that was not (on the same machine, with as many threads).
+    others from `init`, else from random weights; `init` "imagenet" is torchvision's weights for the trunk of stage
+    expression (see `imagenet`), which are downloaded unless they are there. The landmark net is that of `landmarks`,
+    else the one that this run trained. Finished stages are skipped. After every epoch the whole state is on disk: a run
+    that was killed goes on with `resume` and ends in the same weights as one that was not (on the same machine, with as
+    many threads).
 
     Under torchrun all processes call this and share every batch (see `distributed`); `device` "cuda" gives each its own
     GPU. Only the first reads and writes `output`, `init` and `landmarks`, and only its `reporter` hears anything.
@@ -120,13 +127,15 @@ def train(
             of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
         DatasetError: no usable image, a split that is missing, or images that are gone.
-        ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, or a batch that the
-            processes cannot share evenly.
+        ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, "imagenet" for a model
+            or a stage that cannot begin with it, or a batch that the processes cannot share evenly.
+        DownloadError: the weights of "imagenet" are neither there nor to be had.
     """
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(ORDER)}, got none")
     _check_device(device)
     paths = RunPaths(output)
+    checkpoint = None if init == imagenet.INIT else init
     with joined(device) as processes:
         processes.check_batch_size(config.batch_size)
         listener = reporter if reporter and processes.is_first else Silent()
@@ -134,29 +143,37 @@ def train(
         run = _Run(config, indices, paths, processes.device, listener, processes)
         check_images(indices)
 
-        def begin() -> None:
+        def begin() -> imagenet.Trunk | None:
             _check_cache(run, stages)
             if landmarks is not None:
                 read_info(landmarks)
-            if init is not None:
-                _check_same_model(init, read_info(init), config)
-            _check_order(stages, paths, init)
+            if checkpoint is not None:
+                _check_same_model(checkpoint, read_info(checkpoint), config)
+            _check_order(stages, paths, checkpoint)
+            trunk = imagenet.read_for(config.network(), stages, paths) if init == imagenet.INIT else None
             open_run(paths, config, data, stages, resume)
+            return trunk
 
-        processes.on_first(begin)
+        def load(name: StageName) -> _Start:
+            start = _starting_weights(name, config, paths, checkpoint, landmarks)
+            if trunk is not None and name == "expression":
+                start = start._replace(license=imagenet.LICENSE, initialised_from=trunk.load_into(start.network))
+            return start
+
+        trunk = processes.on_first(begin)
         keep_freed_memory()
-        for name in stages:
-            processes.place = f"at the start of stage {name}"
-            if processes.share(paths.checkpoint(name).is_file):
-                run.reporter.skipped(name)
-                continue
-            torch.manual_seed(config.seed)
-            network, prior = _shared_weights(
-                processes, config, lambda name=name: _starting_weights(name, config, paths, init, landmarks)
-            )
-            _run_stage(STAGES[name], network, prior, run)
-            if processes.is_first:
-                paths.refresh_best()
+        run.reporter.data(indices)
+        with Session(paths, stages, init, landmarks, processes.device) if processes.is_first else nullcontext():
+            for name in stages:
+                processes.place = f"at the start of stage {name}"
+                if processes.share(paths.checkpoint(name).is_file):
+                    run.reporter.skipped(name)
+                    left = read_progress(output) if processes.is_first else None
+                    if left is not None and left.stage == name:
+                        _wrap_up(paths, name)
+                    continue
+                torch.manual_seed(config.seed)
+                _run_stage(STAGES[name], _shared_weights(processes, config, partial(load, name)), run)
     return paths.checkpoint(stages[-1])
 
 
@@ -178,36 +195,35 @@ def _check_cache(run: _Run, stages: Sequence[StageName]) -> None:
 
 def _starting_weights(
     name: StageName, config: TrainConfig, paths: RunPaths, init: Path | None, landmarks: Path | None
-) -> tuple[AueCrl, torch.Tensor | None]:
-    """The network that a stage starts from, and the prior's table where an earlier stage has trained it."""
+) -> _Start:
+    """What a stage starts from: the stage before it, else `init`, else random weights."""
     finished = paths.finished()
-    start = paths.checkpoint(NEEDS[name]) if NEEDS.get(name) in finished else init
-    prior = None
-    if start is not None:
-        network, info = load_network(start)
-        _check_same_model(start, info, config)
+    path = paths.checkpoint(NEEDS[name]) if NEEDS.get(name) in finished else init
+    if path is not None:
+        network, info = load_network(path)
+        _check_same_model(path, info, config)
         prior = None if info.prior is None else torch.tensor(info.prior)
+        origin = info.initialised_from if path != init else "; ".join(filter(None, (path.name, info.initialised_from)))
+        start = _Start(network, prior, info.license, origin)
     else:
-        network = build_network(config.network())
+        start = _Start(build_network(config.network()))
     if landmarks is None and "landmark" in finished:
         landmarks = paths.checkpoint("landmark")
     if landmarks is not None and name != "landmark":
-        load_landmark_net(network, landmarks)
-    return network, prior
+        load_landmark_net(start.network, landmarks)
+    return start
 
 
-def _shared_weights(
-    processes: Processes, config: TrainConfig, load: Callable[[], tuple[AueCrl, torch.Tensor | None]]
-) -> tuple[AueCrl, torch.Tensor | None]:
-    """What `load` returns in the first process, in all of them."""
+def _shared_weights(processes: Processes, config: TrainConfig, load: Callable[[], _Start]) -> _Start:
+    """What `load` returns in the first process, in all of them (but what only the first writes down)."""
     loaded = processes.on_first(load)
-    model, learned = processes.share(lambda: (loaded[0].config, loaded[1] is not None))  # type: ignore[index]
+    model, learned = processes.share(lambda: (loaded.network.config, loaded.prior is not None))  # type: ignore[union-attr]
     if loaded is None:
-        loaded = build_network(model), torch.empty_like(LearnablePrior(config.vocabulary).table) if learned else None
-    network, table = loaded
-    processes.copy_from_first(network.state_dict().values())
-    processes.copy_from_first([] if table is None else [table])
-    return network, table
+        table = torch.empty_like(LearnablePrior(config.vocabulary).table) if learned else None
+        loaded = _Start(build_network(model), table)
+    processes.copy_from_first(loaded.network.state_dict().values())
+    processes.copy_from_first([] if loaded.prior is None else [loaded.prior])
+    return loaded
 
 
 def _check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None) -> None:
@@ -276,8 +292,9 @@ def _cache_directory(run: _Run) -> Path:
     return directory / f"host-{platform.node()}" if run.processes.several_hosts else directory
 
 
-def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _Run) -> None:
+def _run_stage(stage: Stage, start: _Start, run: _Run) -> None:
     config, paths, device, processes = run.config, run.paths, run.device, run.processes
+    network, table = start.network, start.prior
     schedule = getattr(config, stage.name)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = network.to(device, memory_format=layout)
@@ -299,7 +316,7 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
     optimizer = _optimizer(config, *stage.prepare(network, prior, training=True), schedule.lr)
     average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
     modules = {"network": network, "prior": prior}
-    progress = Progress(stage.name)
+    progress = Progress(stage.name, license=start.license, initialised_from=start.initialised_from)
     saved = processes.share(lambda: read_progress(paths.directory))
     if saved and saved.stage == stage.name:
         progress = load_state(paths.directory, modules, optimizer, average, processes)
@@ -312,8 +329,19 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr * schedule.factor(epoch)
 
-    with Journal(paths.directory, stage.name) if processes.is_first else nullcontext() as journal:
-        for epoch in range(progress.epoch, schedule.epochs):
+    def info() -> CheckpointInfo:
+        return CheckpointInfo(
+            network.config,
+            stage.name,
+            data=tuple(provenance(run.indices)),
+            metrics={**progress.figures, "epoch": progress.epoch},
+            license=progress.license,
+            initialised_from=progress.initialised_from,
+        )
+
+    with Journal(paths.directory, stage.name, progress.epoch) if processes.is_first else nullcontext() as journal:
+        while not schedule.is_over(progress.epoch, progress.since_best):
+            epoch, began = progress.epoch, time.monotonic()
             processes.place = f"in stage {stage.name}, epoch {epoch + 1}"
             seed = config.seed * 1_000_003 + epoch
             small = epoch < schedule.small_epochs and stage.name == "expression"
@@ -336,17 +364,12 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
             )
             with average.applied() if average else nullcontext():
                 figures = validate(network, stage, setting, valid_loader, device)
+                progress.epoch, progress.figures = epoch + 1, figures
                 if _better(stage, figures, progress) and processes.is_first:
-                    info = CheckpointInfo(
-                        network.config,
-                        stage.name,
-                        data=tuple(provenance(run.indices)),
-                        metrics={**figures, "epoch": epoch + 1},
-                    )
-                    save_network(paths.candidate(stage.name), network, info, prior.table if keep_prior else None)
-            progress.epoch = epoch + 1
+                    save_network(paths.candidate(stage.name), network, info(), prior.table if keep_prior else None)
             if journal is not None:
                 row = {"stage": stage.name, "epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"]}
+                row |= {"since_best": progress.since_best, "seconds": round(time.monotonic() - began, 2)}
                 row["data_wait"] = round(batches.share, 4)
                 row |= {f"train/{k}": v for k, v in losses.items()} | {f"valid/{k}": v for k, v in figures.items()}
                 journal.write(row)
@@ -356,17 +379,29 @@ def _run_stage(stage: Stage, network: AueCrl, table: torch.Tensor | None, run: _
     shutil.rmtree(paths.cache, ignore_errors=True)
     if not processes.is_first:
         return
+    with average.applied() if average else nullcontext():
+        save_network(paths.last(stage.name), network, info(), prior.table if keep_prior else None)
     if stage.calibrated:
         calibrate(paths.candidate(stage.name), make_loader(sets[1], config, device, None), device)
     paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
+    _wrap_up(paths, stage.name)
+    run.reporter.finished(stage.name, progress.epoch, progress.epoch < schedule.epochs)
+
+
+def _wrap_up(paths: RunPaths, name: StageName) -> None:
+    """What follows a stage's checkpoint; once more where a process was killed amid it, whose state is still there."""
+    shutil.rmtree(paths.cache, ignore_errors=True)
+    draw_plots(paths.directory, paths.checkpoint(name))
+    paths.refresh_best()
     (paths.directory / STATE_FILE).unlink()
-    draw_plots(paths.directory, paths.checkpoint(stage.name))
+    write_overview(paths.directory)
 
 
 def _better(stage: Stage, figures: Figures, progress: Progress) -> bool:
-    """Whether this epoch is the best so far; notes it in `progress`."""
+    """Whether this epoch is the best so far; notes in `progress` that it is, or how long ago the best one was."""
     score = figures[stage.score]
     if progress.best is not None and (score <= progress.best if stage.higher_is_better else score >= progress.best):
+        progress.since_best += 1
         return False
-    progress.best = score
+    progress.best, progress.since_best = score, 0
     return True

@@ -59,8 +59,9 @@ class Stage:
     inputs, batch, setting)`: the terms to minimise; with several processes the mean over them is that of the whole
     batch, so a term that is no mean over rows is taken over all rows. `score`: the validation figure by which epochs
     are compared. `trains_prior`: whether the prior table is trained as well. `logits(network, inputs)`: the head whose
-    accuracy validation measures; None: it measures the loss terms. `input_shapes`: the shapes of one image's inputs,
-    for a stage whose inputs are small enough to be kept on disk. `calibrated`: whether it gets temperatures.
+    accuracy validation measures beside the loss terms. `loss_of_logits(logits, batch, setting)`: the loss of a stage
+    that sees nothing but these, so that validation runs the network once. `input_shapes`: the shapes of one image's
+    inputs, for a stage whose inputs are small enough to be kept on disk. `calibrated`: whether it gets temperatures.
     """
 
     name: StageName
@@ -71,6 +72,7 @@ class Stage:
     higher_is_better: bool
     trains_prior: bool = False
     logits: Callable[[AueCrl, Inputs], Tensor] | None = None
+    loss_of_logits: Callable[[Tensor, Sample | FeatureBatch, Setting], Losses] | None = None
     input_shapes: Callable[[ModelConfig], tuple[tuple[int, ...], ...]] | None = None
     calibrated: bool = False
 
@@ -123,7 +125,12 @@ def expression_logits(network: AueCrl, inputs: Inputs) -> Tensor:
 
 def expression_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
     """Stage EM: cross entropy of the expression branch."""
-    return {"expression": balanced_cross_entropy(expression_logits(network, inputs), batch.target, setting)}
+    return expression_loss_of_logits(expression_logits(network, inputs), batch, setting)
+
+
+def expression_loss_of_logits(logits: Tensor, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
+    """The loss of stage EM from the expression branch's logits BxC."""
+    return {"expression": balanced_cross_entropy(logits, batch.target, setting)}
 
 
 def action_unit_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
@@ -202,6 +209,7 @@ STAGES: Final[dict[StageName, Stage]] = {
         "score",
         True,
         logits=expression_logits,
+        loss_of_logits=expression_loss_of_logits,
     ),
     "action_unit": Stage(
         "action_unit",

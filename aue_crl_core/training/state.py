@@ -22,11 +22,18 @@ STATE_FILE = "state.safetensors"
 
 @dataclass
 class Progress:
-    """How far a stage is: `epoch` is the next one to run; `best` the best score so far."""
+    """How far a stage is: `epoch` is the next one to run; `best` the best score so far, `since_best` epochs ago.
+
+    `figures`: what validation said after the last epoch. `license` and `initialised_from`: see `CheckpointInfo`.
+    """
 
     stage: str
     epoch: int = 0
     best: float | None = None
+    since_best: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
+    license: str = "Apache-2.0"
+    initialised_from: str = ""
     ema_steps: int = 0
     optimizer_groups: list[dict[str, Any]] = field(default_factory=list)
 

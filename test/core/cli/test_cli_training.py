@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,10 +60,7 @@ def index(tree, tmp_path_factory) -> Path:
 def trained(index) -> Path:
     output = index.parent / "run"
     text = run(train, "--data", index, "--output", output, "--epochs", 1, "--batch-size", 32)
-    assert "landmark net: that of the shipped weights" in text
-    for stage in ("expression", "action_unit", "fusion"):
-        assert f"{stage} 1/1  loss " in text
-    assert "images/s" in text
+    (output.parent / "printed.txt").write_text(text)
     return output
 
 
@@ -103,6 +105,76 @@ def test_finders_can_be_sent_to_worker_processes():
         factory = prepare.choose_finder(name)
         assert pickle.loads(pickle.dumps(factory)) is factory
     assert prepare.choose_finder("none") is None
+
+
+def test_train_says_what_begins_what_is_read_and_what_comes_next(index, trained):
+    lines = (trained.parent / "printed.txt").read_text().splitlines()
+    read = DatasetIndex.read(index)
+    train_count, valid_count = (sum(r.usable and r.split == s for r in read.records) for s in ("train", "valid"))
+    assert re.fullmatch(
+        r"training edge \(basic expressions\) on cpu in (fp32|bf16), 32 images a step: "
+        "expression, action_unit, fusion",
+        lines[0],
+    )
+    assert lines[1] == "landmark net: that of the shipped weights (edge.safetensors)"
+    assert lines[2] == f"data: {index} (ferplus): train {train_count}, valid {valid_count}"
+    assert lines[3] == f"output: {trained} (README.md there says what is what; watch with tensorboard --logdir)"
+    for number, stage in enumerate(("expression", "action_unit", "fusion"), start=1):
+        assert any(line.startswith(f"stage {number} of 3, {stage}: ") for line in lines)
+        (epoch,) = [line for line in lines if line.startswith(f"{stage} 1/1  loss ")]
+        assert re.search(r"valid: loss \d+\.\d{4}.*  best so far  \(\d+ s, \d+ images/s, waiting for data ", epoch)
+        assert ("mean class" in epoch) == (stage != "action_unit")
+        (done,) = [line for line in lines if line.startswith(f"{stage}: done after 1 epoch; kept epoch 1")]
+        assert done.endswith(f" -> {trained / stage}.safetensors")
+    (end,) = [line for line in lines if line.startswith("finished in")]
+    assert end.endswith(f"the result is {trained / 'best.safetensors'}")
+    assert lines[-3:] == [
+        "next:",
+        f"  aue-crl evaluate --data {index} --split valid --weights {trained} --engine torch --report {trained}/report",
+        f"  aue-crl export --weights {trained} --output {trained}/best.onnx",
+    ]
+
+
+def test_what_a_pipe_gets_has_neither_bar_nor_control_codes(trained):
+    text = (trained.parent / "printed.txt").read_text()
+    assert not set(text) & set("\x1b\r━")
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+
+
+def test_a_validation_split_that_is_held_out_and_a_test_split_are_named(index, tmp_path):
+    read = DatasetIndex.read(index)
+    renamed = (dataclasses.replace(r, split="test" if r.split == "valid" else r.split) for r in read.records)
+    dataclasses.replace(read, records=tuple(renamed)).write(tmp_path / "x.parquet")
+    words = ("--stage", "expression", "--epochs", 1, "--batch-size", 16, "--init", shipped())
+    text = run(train, "--data", tmp_path / "x.parquet", "--output", tmp_path / "run", *words)
+    assert re.search(r"\(ferplus\): train \d+, valid \d+ \(held out from train\), test: not read", text)
+    assert f"start: {shipped()}" in text
+
+
+def shipped() -> Path:
+    return train.default_landmarks(Path("nowhere"))
+
+
+def test_an_interrupted_run_says_how_to_go_on(index, tmp_path):
+    words = ("train", "--data", index, "--output", tmp_path / "run", "--epochs", 50, "--batch-size", 32)
+    # A shell that runs the tests in the background has them ignore SIGINT, and what they start too.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from aue_crl_core.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1) as job:
+        for line in job.stdout:
+            if line.startswith("expression  1/50"):
+                job.send_signal(signal.SIGINT)
+                break
+        rest, complaints = job.communicate()
+    assert job.returncode == 130
+    assert f"interrupted; the finished epochs are kept: add --resume to go on, or look into {tmp_path / 'run'}" in rest
+    assert "Traceback" not in complaints
+    session = json.loads((tmp_path / "run" / "run.json").read_text())["sessions"][0]
+    assert session["outcome"] == "KeyboardInterrupt"
+    assert f"--output {tmp_path / 'run'} --epochs 50" in session["command"]
 
 
 def test_a_finished_run_is_skipped(index, trained):

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError
 from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
 
 pytest.importorskip("matplotlib")
 from aue_crl_core.evaluation import plots
-
-
-@dataclass(frozen=True)
-class Epoch:
-    stage: str
-    epoch: int
-    train_loss: float
-    valid_loss: float | None = None
-    mean_class_accuracy: float | None = None
 
 
 @pytest.fixture
@@ -61,39 +49,6 @@ def test_reliability_bars_are_accuracy_over_confidence(result: ExpressionMetrics
     assert bar.get_height() == pytest.approx(0.8), "4 of 5 predictions are right"
     assert sum(b.get_height() for b in lower.patches) == 5
     assert "0.0 %" in upper.get_title()
-
-
-def test_training_curves_give_each_stage_its_own_loss_axis() -> None:
-    history = [Epoch("expression", e, 2 / e, 2.2 / e, 0.1 * e) for e in (1, 2, 3)]
-    history += [Epoch("action_unit", e, 0.05 / e) for e in (1, 2)]
-    history += [Epoch("fusion", 1, 0.4, 0.6, 0.45)]
-    below, *stages = plots.plot_training_curves(history, "edge").axes
-    assert [axes.get_title() for axes in stages] == ["stage: expression", "stage: action_unit", "stage: fusion"]
-    assert stages[0].lines[0].get_ydata().tolist() == [2, 1, 2 / 3]
-    assert len(stages[1].lines) == 1, "no validation loss, no second line"
-    labels = [text.get_text() for text in below.get_legend().get_texts()]
-    assert labels == ["expression (best 30.0 %)", "fusion (best 45.0 %)"]
-    fusion = next(line for line in below.lines if line.get_label() == labels[1])
-    assert fusion.get_xdata().tolist() == [6], "epochs run on from stage to stage"
-
-
-def test_training_curves_need_an_epoch() -> None:
-    with pytest.raises(ConfigError, match="at least one epoch"):
-        plots.plot_training_curves([])
-
-
-@pytest.mark.parametrize("vocabulary", ["basic", "compound"])
-def test_prior_shows_every_entry(vocabulary: facs.VocabularyName) -> None:
-    table = [[level.start for level in row] for row in facs.prior_levels(vocabulary)]
-    axes = plots.plot_prior(table, facs.expressions(vocabulary), facs.ACTION_UNITS).axes[0]
-    assert np.array_equal(axes.images[0].get_array(), table)
-    assert len(axes.texts) == len(facs.expressions(vocabulary)) * 17
-    assert axes.get_xticklabels()[0].get_text() == "inner brow raiser 1"
-
-
-def test_prior_of_another_vocabulary_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"table must be 7x17, got \(11, 17\)"):
-        plots.plot_prior(np.zeros((11, 17)), facs.BASIC_EXPRESSIONS, facs.ACTION_UNITS)
 
 
 def test_metrics_and_report_need_neither_matplotlib_nor_torch_and_plots_no_pyplot() -> None:

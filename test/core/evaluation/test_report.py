@@ -69,6 +69,7 @@ def test_published_rows_stand_beside_ours_in_one_column_order() -> None:
     assert cells(text, "our expression") == [*ours, f"{100 * heads['expression'].mean_class_accuracy:.1f}"]
     assert cells(text, "our expression")[2] == "50.0", "fear: 37 of 74 are wrong"
     assert "Protocol: RAF-DB basic, test part, 7 classes" in text
+    assert "Published rows: as listed by Pu et al., ICRA 2021" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
 
@@ -78,18 +79,32 @@ def test_published_rows_stand_beside_ours_in_one_column_order() -> None:
     [
         ("raf-db", "it scores 3068 images, this evaluation 70"),
         ("ferplus", "it has 8 classes (with contempt), this evaluation 7"),
-        ("folder", "No published results here for 'folder'."),
+        ("folder", "Protocol: folder, 7 classes, 70 images. No published results are known here for 'folder'"),
+        ("raf-db-compound", "No published results are known here for 'raf-db-compound': nothing to compare with."),
         (None, "No protocol named, none compared."),
     ],
 )
 def test_another_protocol_is_refused_in_one_line(
     heads: dict[str, ExpressionMetrics], protocol: str | None, line: str
 ) -> None:
-    text = printed(heads, "title", protocol, width=200)
+    text = printed(heads, "title", protocol, width=300)
     (found,) = [each for each in text.splitlines() if line in each]
     assert found == found.strip()
     assert "AUE-CRL" not in text
     assert "VGG13" not in text
+
+
+def test_another_split_of_the_same_size_gets_no_published_rows(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    heads = {"fused": scored(RAF_TEST_IMAGES, 7)}
+    path = report.write_report(tmp_path, heads, "title", "raf-db", split="valid")
+    text = (tmp_path / "report.md").read_text()
+    assert "Protocol: raf-db, split valid, 7 classes, 3068 images. Not comparable" in text
+    assert "it scores the split 'test', this evaluation 'valid'" in text
+    assert "WSLGRN" not in text
+    assert json.loads(path.read_text())["split"] == "valid"
+    report.write_report(tmp_path, heads, "title", "raf-db", split="test")
+    assert "| WSLGRN | 75.3 | 56.9 | 63.5 |" in (tmp_path / "report.md").read_text()
 
 
 def test_a_network_that_is_not_fused_yet_is_reported_alone(heads: dict[str, ExpressionMetrics]) -> None:
@@ -125,7 +140,7 @@ def test_the_markdown_holds_the_tables_and_the_refusal(heads: dict[str, Expressi
     text = (tmp_path / "report.md").read_text()
     assert text.startswith("# edge on some data\n")
     assert "| **mean class accuracy** | **70** | **60.0** | **80.0** | **+20.0** |" in text
-    assert "Not comparable with the published protocol" in text
+    assert "Not comparable with the published one (RAF-DB basic, test part, 7 classes)" in text
     assert "- data_hash: `00ff`" in text
 
 

@@ -49,6 +49,7 @@ schedules = st.builds(
     milestones=st.lists(st.integers(1, 99), max_size=3).map(tuple),
     small_epochs=st.integers(0, 50),
     small_size=st.sampled_from([32, 64, 96]),
+    patience=st.integers(0, 20),
 )
 configs = st.builds(
     TrainConfig,
@@ -102,6 +103,8 @@ def test_a_cosine_rises_over_the_warmup_and_ends_at_a_hundredth():
         ("expression: {epochs: 5, lr: .nan}", "lr must be a finite number"),
         ("expression: {epochs: 5, lr: 0.1, milestones: 3}", "milestones must be a list, got 3"),
         ("expression: {epochs: 0, lr: 0.1}", "epochs must be at least 1, got 0"),
+        ("expression: {epochs: 5, lr: 0.1, patience: -1}", "patience must be at least 0 epochs"),
+        ("expression: {epochs: 5, lr: 0.1, patience: 1.5}", "patience must be a whole number, got 1.5"),
         ("augmentation: {flip: 2}", r"flip must be a probability in \[0, 1\], got 2"),
         ("momentum: 1.0", r"momentum must be in \[0, 1\)"),
         ("- 3", "must hold 'name: value' lines, got list"),

@@ -9,7 +9,7 @@ pytest.importorskip("tensorboard")
 
 from aue_crl_core.errors import TrainingError  # noqa: E402
 from aue_crl_core.training.ema import WeightAverage  # noqa: E402
-from aue_crl_core.training.journal import append_row, read_history  # noqa: E402
+from aue_crl_core.training.history import append_row, read_history  # noqa: E402
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state  # noqa: E402
 
 
@@ -103,3 +103,31 @@ def test_an_epoch_trained_again_replaces_its_row(tmp_path):
         {"stage": "expression", "epoch": "2", "lr": "0.1"},
         {"stage": "fusion", "epoch": "1", "lr": "0.4"},
     ]
+
+
+def test_the_parquet_file_has_the_same_rows_with_types(tmp_path):
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "metrics.csv"
+    append_row(path, {"stage": "action_unit", "epoch": 1, "since_best": 0, "train/prior": 0.1})
+    append_row(path, {"stage": "fusion", "epoch": 1, "since_best": 0, "valid/recall/fear": 1 / 3})
+    table = pq.read_table(tmp_path / "metrics.parquet")
+    assert table.to_pylist() == [
+        {"stage": "action_unit", "epoch": 1, "since_best": 0, "train/prior": 0.1, "valid/recall/fear": None},
+        {"stage": "fusion", "epoch": 1, "since_best": 0, "train/prior": None, "valid/recall/fear": 1 / 3},
+    ]
+    assert [str(kind) for kind in table.schema.types] == ["string", "int32", "int32", "double", "double"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "metrics.parquet"]
+
+
+def test_a_parquet_file_that_a_kill_left_behind_catches_up_with_the_next_row(tmp_path):
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "metrics.csv"
+    append_row(path, {"stage": "fusion", "epoch": 1, "lr": 0.1})
+    older = (tmp_path / "metrics.parquet").read_bytes()
+    append_row(path, {"stage": "fusion", "epoch": 2, "lr": 0.1})
+    (tmp_path / "metrics.parquet").write_bytes(older)
+    append_row(path, {"stage": "fusion", "epoch": 2, "lr": 0.2})
+    rows = pq.read_table(tmp_path / "metrics.parquet").to_pylist()
+    assert [(r["epoch"], r["lr"]) for r in rows] == [(1, 0.1), (2, 0.2)]

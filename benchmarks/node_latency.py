@@ -76,15 +76,17 @@ def transport_of(kind: str) -> Iterator[Transport]:
     thread.join()
 
 
-def node_command(kind: str) -> list[str]:
-    """What starts the node under test."""
+def node_command(kind: str, parameters: list[str]) -> list[str]:
+    """What starts the node under test, with parameters NAME:=VALUE."""
+    parameters = ["threads:=1", *parameters]
     if kind == "dds":
-        return [sys.executable, "-m", "aue_crl_core", "node", "--image-topic", TOPIC, "--param", "threads:=1"]
+        given = [word for parameter in parameters for word in ("--param", parameter)]
+        return [sys.executable, "-m", "aue_crl_core", "node", "--image-topic", TOPIC, *given]
     from ament_index_python.packages import get_package_prefix
 
     executable = Path(get_package_prefix("aue_crl"), "lib", "aue_crl", "expression_node")
-    parameters = ["-p", f"image_topics:=[{TOPIC}]", "-p", "threads:=1"]
-    return [str(executable), "--ros-args", *parameters]
+    given = [word for parameter in (f"image_topics:=[{TOPIC}]", *parameters) for word in ("-p", parameter)]
+    return [str(executable), "--ros-args", *given]
 
 
 def processor_s(pid: int) -> float:
@@ -186,8 +188,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transport", choices=("dds", "ros"), default="dds")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--param", action="append", default=[], metavar="NAME:=VALUE", help="of the node; repeatable")
     arguments = parser.parse_args()
-    node = subprocess.Popen(node_command(arguments.transport), stdout=subprocess.DEVNULL)
+    node = subprocess.Popen(node_command(arguments.transport, arguments.param), stdout=subprocess.DEVNULL)
     try:
         with transport_of(arguments.transport) as transport:
             time.sleep(4)

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from training import Batch, Step
+    from timing import Step
+    from training import Batch
 
 THEIR_PARTS: Final[dict[str, tuple[str, ...]]] = {
     "EM": ("backbone", "reduce_dim_em", "pred_em"),

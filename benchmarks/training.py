@@ -10,15 +10,14 @@ is the median of those of the rounds. Images are random and on the device: decod
 Sections (--only): pairwise (the loss alone, batch 64), forward (stage AU without gradients), stages (whole training
 steps; on a GPU also the share of its measured bf16 matrix rate), cache (an epoch of stage fusion from cached features),
 options (what channels_last, bf16, a fused optimiser and, with --compile inductor, compiling give here), data (share of
-the time that the trainer waits for pictures).
+the time that the trainer waits for pictures), kept (epochs of stages AU and Fuse on real images, with a cache of frozen
+features beside without, and its size).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import gc
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -28,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from authors import Upstream, guarded, import_upstream, their_network, their_output, their_step
+from timing import Step, compare, compare_sums, seconds
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,7 +36,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
 from aue_crl_core.networks.aue_crl import build_network
-from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.config import CACHEABLE, StageName, TrainConfig
 from aue_crl_core.training.engine import (
     Waiting,
     autocast,
@@ -45,78 +45,17 @@ from aue_crl_core.training.engine import (
     resolve_precision,
     train_one_epoch,
 )
-from aue_crl_core.training.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews
+from aue_crl_core.training.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews, Maker, cached_sets
 from aue_crl_core.training.loading import datasets, make_loader, with_validation
 from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.stages import STAGES, Setting, fusion_input_shapes
 
-SECTIONS: Final = ("pairwise", "forward", "stages", "cache", "options", "data")
+SECTIONS: Final = ("pairwise", "forward", "stages", "cache", "options", "data", "kept")
 PAIRWISE_BATCH: Final = 64
 EXPERIMENTS: Final[dict[StageName, str]] = {"expression": "EM", "action_unit": "AU", "fusion": "Fuse"}
 """Our stages and their names for them."""
 EPOCHS: Final = 40
 """Of the paper's stages."""
-Step = Callable[[], None]
-
-
-def seconds(step: Step, device: str, least: float = 1.0) -> float:
-    """Median seconds of a step: one to warm up, then at least three and `least` seconds of them."""
-    taken: list[float] = []
-    step()
-    while len(taken) < 3 or sum(taken) < least:
-        wait(device)
-        began = time.perf_counter()
-        step()
-        wait(device)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
-
-
-def wait(device: str) -> None:
-    """Until the device has done what it was told."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-
-
-def compare(
-    name: str,
-    images: int,
-    theirs: Callable[[], Step] | None,
-    ours: Callable[[], Step],
-    device: str,
-    rounds: int,
-    other: str = "theirs",
-    other_images: int | None = None,
-) -> float:
-    """Print images a second of both and their ratio; returns seconds an image of ours.
-
-    Each is built, timed and thrown away in turn, so that only one is in memory. A step of ours takes `images` in,
-    theirs `other_images` (None: as many).
-    """
-    ratios, times = [], []
-    for _ in range(rounds):
-        before = None if theirs is None else timed(theirs, device) / (other_images or images)
-        times.append(timed(ours, device) / images)
-        if before is not None:
-            ratios.append(before / times[-1])
-    mine = statistics.median(times)
-    line = f"{name:42} ours {1 / mine:9.2f} images/s"
-    if ratios:
-        line += f"   {other} {1 / mine / statistics.median(ratios):9.2f}   {statistics.median(ratios):8.1f} x"
-        line += f"  [{min(ratios):.1f} .. {max(ratios):.1f}]"
-    print(line, flush=True)
-    return mine
-
-
-def timed(build: Callable[[], Step], device: str) -> float:
-    """Seconds of a step that is built for this only."""
-    step = build()
-    taken = seconds(step, device)
-    del step
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-    return taken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,27 +226,44 @@ def cache(upstream: Upstream | None, config: TrainConfig, batch: Batch, device: 
         compare_sums(title, [(filling, share / size), (cached, 1 / count)], theirs if upstream else None, size, device)
 
 
-def compare_sums(
-    title: str,
-    ours: list[tuple[Callable[[], Step], float]],
-    theirs: Callable[[], Step] | None,
-    their_images: int,
-    device: str,
-) -> None:
-    """Print images a second of a sum of steps, each with its weight an image, and the ratio to theirs."""
-    mine = sum(timed(build, device) * weight for build, weight in ours)
-    line = f"{title:42} ours {1 / mine:9.2f} images/s"
-    if theirs is not None:
-        other = timed(theirs, device) / their_images
-        line += f"   theirs {1 / other:9.2f}   {other / mine:8.1f} x"
-    print(line, flush=True)
+def few_images(path: Path, images: int) -> DatasetIndex:
+    """An index with so many images to train on, and as many at most to validate."""
+    index = with_validation(DatasetIndex.read(path), TrainConfig())
+    records = [
+        record
+        for split in ("train", "valid")
+        for record in [r for r in index.select(split).records if r.usable and r.label is not None][:images]
+    ]
+    return dataclasses.replace(index, records=tuple(records))
+
+
+def kept(path: Path, model: str, device: str, images: int, rounds: int) -> None:
+    """Epochs of the stages that can be cached on real images, from the pictures and from the cache; its bytes."""
+    few = few_images(path, images)
+    for name in CACHEABLE:
+        config = TrainConfig(model=model, cache_views=1, cache_stages=CACHEABLE)  # type: ignore[arg-type]
+        sets = datasets(name, build_network(config.network()), [few], config)
+        count = len(sets[0]) // config.batch_size * config.batch_size
+        maker = Maker(STAGES[name], build_network(config.network()).to(device), device, config)
+        with tempfile.TemporaryDirectory() as folder:
+            views, _ = cached_sets(Path(folder), maker, sets[0], sets[1])
+            began = time.perf_counter()
+            views.set_epoch(0)
+            filled = len(views) / (time.perf_counter() - began)
+            size = sum(file.stat().st_size for file in Path(folder).glob(f"{name}-train-*/features.npy")) / len(views)
+            fresh, cached = (
+                lambda source=source, name=name, config=config, steps=count // config.batch_size: our_epoch(
+                    name, config, device, lambda: make_loader(source, config, device, 0), steps
+                )
+                for source in (sets[0], views)
+            )
+            compare(f"{name}, {model}: epoch from the cache", count, fresh, cached, device, rounds, "fresh")
+            print(f"{'':42} {size / 1e3:.1f} kB an image and view, made at {filled:.1f} images/s", flush=True)
 
 
 def data(path: Path, model: str, device: str, images: int) -> None:
     """The share of the time that the trainer waits for pictures, by stage and workers."""
-    index = with_validation(DatasetIndex.read(path), TrainConfig())
-    train = [r for r in index.records if r.split == "train" and r.usable and r.label is not None][:images]
-    few = dataclasses.replace(index, records=(*train, *index.select("valid").records))
+    few = few_images(path, images)
     for name in EXPERIMENTS:
         for workers in (0, 1, 2, 4):
             config = TrainConfig(model=model, workers=workers)  # type: ignore[arg-type]
@@ -362,9 +318,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", nargs="+", default=SECTIONS, choices=SECTIONS)
-    parser.add_argument("--data", type=Path, help="an index of real images, for the section data")
-    parser.add_argument("--model", default="edge", help="of the sections data and options")
-    parser.add_argument("--images", type=int, default=640, help="of the section data")
+    parser.add_argument("--data", type=Path, help="an index of real images, for data and kept")
+    parser.add_argument("--model", default="edge", help="of data, kept and options")
+    parser.add_argument("--images", type=int, default=640, help="to train on, in data and kept")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     keep_freed_memory()
@@ -386,6 +342,8 @@ def main() -> None:
         options(chosen.model, device, 64, rounds, chosen.compile == "inductor")
     if "data" in chosen.only and chosen.data:
         data(chosen.data, chosen.model, device, chosen.images)
+    if "kept" in chosen.only and chosen.data:
+        kept(chosen.data, chosen.model, device, chosen.images, rounds)
 
 
 if __name__ == "__main__":

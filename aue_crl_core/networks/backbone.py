@@ -14,10 +14,16 @@ from aue_crl_core.networks.layers import conv_bn_relu
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 """C2..C5: BxCixHxW float32 at strides 4, 8, 16, 32."""
 
-_RESNETS: Final = {
-    18: (torchvision.models.resnet18, (64, 128, 256, 512)),
-    50: (torchvision.models.resnet50, (256, 512, 1024, 2048)),
-    101: (torchvision.models.resnet101, (256, 512, 1024, 2048)),
+Channels = tuple[int, int, int, int]
+
+STRIDES: Final = (4, 8, 16, 32)
+_RESNETS: Final = {18: torchvision.models.resnet18, 50: torchvision.models.resnet50, 101: torchvision.models.resnet101}
+_DEPTHS: Final[dict[str, Literal[18, 50, 101]]] = {"resnet18": 18, "resnet50": 50, "resnet101": 101}
+_CHANNELS: Final[dict[str, Channels]] = {
+    "edge": (64, 112, 176, 256),
+    "resnet18": (64, 128, 256, 512),
+    "resnet50": (256, 512, 1024, 2048),
+    "resnet101": (256, 512, 1024, 2048),
 }
 
 
@@ -30,8 +36,8 @@ class ResNetBackbone(nn.Module):
 
     def __init__(self, depth: Literal[18, 50, 101]) -> None:
         super().__init__()
-        build, self.channels = _RESNETS[depth]
-        net = build(weights=None)
+        self.channels = _CHANNELS[f"resnet{depth}"]
+        net = _RESNETS[depth](weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
 
@@ -55,7 +61,7 @@ class EdgeBackbone(nn.Module):
     forward: images float32 Bx3xHxW, normalised RGB, H and W multiples of 32 -> `Pyramid` with `channels`.
     """
 
-    def __init__(self, channels: tuple[int, int, int, int] = (64, 112, 176, 256), stem: int = 32) -> None:
+    def __init__(self, channels: Channels = _CHANNELS["edge"], stem: int = 32) -> None:
         super().__init__()
         self.channels = channels
         self.stem = conv_bn_relu(3, stem, stride=2)
@@ -77,6 +83,10 @@ class EdgeBackbone(nn.Module):
 
 def build_backbone(config: ModelConfig) -> ResNetBackbone | EdgeBackbone:
     """The trunk that `config.backbone` names, with random weights."""
-    if config.backbone == "edge":
-        return EdgeBackbone()
-    return ResNetBackbone({"resnet18": 18, "resnet50": 50, "resnet101": 101}[config.backbone])
+    return EdgeBackbone() if config.backbone == "edge" else ResNetBackbone(_DEPTHS[config.backbone])
+
+
+def pyramid_shapes(config: ModelConfig) -> tuple[tuple[int, int, int], ...]:
+    """CxHxW of the four maps of one image."""
+    size = config.preprocessing.input_size
+    return tuple((c, size // s, size // s) for c, s in zip(_CHANNELS[config.backbone], STRIDES, strict=True))

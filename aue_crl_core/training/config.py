@@ -19,6 +19,9 @@ PairwiseForm = Literal["corrected", "upstream"]
 Compiler = Literal["none", "inductor", "aot_eager"]
 StageName = Literal["landmark", "expression", "action_unit", "fusion"]
 
+CACHEABLE: Final[tuple[StageName, ...]] = ("action_unit", "fusion")
+"""Stages that see nothing of an image but what frozen parts make of it."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -81,10 +84,11 @@ class TrainConfig:
     `precision`: `auto` is bf16 where the processor has it. `held_out`: share of `train` that becomes `valid` in an
     index without that split. `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
 
-    `cache_views`: stage fusion, all of whose inputs come from frozen parts, keeps them on disk for this many augmented
-    views of every image and goes through the views in turn (see `feature_cache`); 0: fresh pictures in every epoch, as
-    also where the stage has no more epochs than views. `cache_dir`: where; empty: in the run's directory, removed when
-    the stage is done. `cache_max_gb`: the most that all caches there may hold, in 10^9 bytes.
+    `cache_views`: the stages of `cache_stages`, all of whose inputs come from frozen parts, keep them on disk for this
+    many augmented views of every image and go through the views in turn (see `feature_cache`); 0: fresh pictures in
+    every epoch, as also where a stage has no more epochs than views. `cache_stages`: `fusion`, and `action_unit`, whose
+    inputs are many times larger. `cache_dir`: where; empty: in the run's directory, removed when the stage is done.
+    `cache_max_gb`: the most that all caches there may hold, in 10^9 bytes.
 
     `channels_last`: memory format of the convolutions. `compile`: a backend of `torch.compile`, or none.
     `fused_optimizer`: one kernel for the whole optimiser step.
@@ -111,6 +115,7 @@ class TrainConfig:
     workers: int = 1
     seed: int = 0
     cache_views: int = 8
+    cache_stages: tuple[StageName, ...] = ("fusion",)
     cache_dir: str = ""
     cache_max_gb: float = 20.0
     channels_last: bool = True
@@ -137,6 +142,8 @@ class TrainConfig:
         require(0 <= self.held_out < 1, "held_out", "be in [0, 1)", self.held_out)
         require(self.workers >= 0, "workers", "be at least 0", self.workers)
         require(self.cache_views >= 0, "cache_views", "be at least 0", self.cache_views)
+        known = set(self.cache_stages) <= set(CACHEABLE)
+        require(known, "cache_stages", f"be among {', '.join(CACHEABLE)}", list(self.cache_stages))
         require(isinstance(self.cache_dir, str), "cache_dir", "be the name of a folder", self.cache_dir)
         require(self.cache_max_gb > 0, "cache_max_gb", "be positive", self.cache_max_gb)
         compilers = get_args(Compiler)

@@ -93,7 +93,9 @@ def batch_inputs(
 ) -> tuple[Inputs, Sample | FeatureBatch]:
     """The inputs of the trained parts, and the batch, on `device`: made by the frozen parts, or brought along."""
     if isinstance(batch, FeatureBatch):
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
         inputs = tuple(t.to(device, non_blocking=True).float() for t in batch.inputs)
+        inputs = tuple(t.contiguous(memory_format=layout) if t.ndim == 4 else t for t in inputs)
         return inputs, FeatureBatch(inputs, batch.target.to(device, non_blocking=True))
     batch = Sample(*(t.to(device, non_blocking=True) for t in batch))
     images = normalise(batch.image, network.config.preprocessing, config.channels_last)

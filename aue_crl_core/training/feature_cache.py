@@ -98,8 +98,8 @@ def check_size(config: TrainConfig, network: ModelConfig, stage: Stage, images: 
 
 
 def pays(config: TrainConfig, stage: Stage) -> bool:
-    """Whether the stage's features would be used more than once, and are small enough to be kept."""
-    return stage.input_shapes is not None and 0 < config.cache_views < getattr(config, stage.name).epochs
+    """Whether the stage's features are to be kept, and would be used more than once."""
+    return stage.name in config.cache_stages and 0 < config.cache_views < getattr(config, stage.name).epochs
 
 
 class FeatureCache:

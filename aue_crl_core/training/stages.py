@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.data.dataset import Sample
-from aue_crl_core.facs import OUTER_EYE_CORNERS
+from aue_crl_core.facs import NUM_POINTS, OUTER_EYE_CORNERS
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss, prior_regulariser, weighted_au_loss
 from aue_crl_core.networks.action_unit_branch import NUM_UNITS, SIDES
 from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.backbone import pyramid_shapes
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.distributed import ALONE, Processes
 
@@ -61,7 +62,7 @@ class Stage:
     are compared. `trains_prior`: whether the prior table is trained as well. `logits(network, inputs)`: the head whose
     accuracy validation measures beside the loss terms. `loss_of_logits(logits, batch, setting)`: the loss of a stage
     that sees nothing but these, so that validation runs the network once. `input_shapes`: the shapes of one image's
-    inputs, for a stage whose inputs are small enough to be kept on disk. `calibrated`: whether it gets temperatures.
+    inputs, for a stage whose inputs can be kept on disk. `calibrated`: whether it gets temperatures.
     """
 
     name: StageName
@@ -136,6 +137,11 @@ def expression_loss_of_logits(logits: Tensor, batch: Sample | FeatureBatch, sett
 def action_unit_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
     """The frozen backbone's four maps, and the face points."""
     return (*network.backbone(images), sample_points(network, images, sample))
+
+
+def action_unit_input_shapes(config: ModelConfig) -> tuple[tuple[int, ...], ...]:
+    """The shapes of `action_unit_inputs` for one image."""
+    return (*pyramid_shapes(config), (NUM_POINTS, 2))
 
 
 def action_unit_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
@@ -219,6 +225,7 @@ STAGES: Final[dict[StageName, Stage]] = {
         "action_unit",
         False,
         trains_prior=True,
+        input_shapes=action_unit_input_shapes,
     ),
     "fusion": Stage(
         "fusion",

@@ -72,8 +72,10 @@ def plan_of(network, tiny_index, config, train_set=None):
     return Maker(FUSION, network, "cpu", config).plan("train", train_set, config.cache_views, "float16")
 
 
-def test_a_view_holds_the_features_of_the_pictures_of_that_epoch(network, sets, config, tmp_path):
-    views, _ = cached_sets(tmp_path, Maker(FUSION, network, "cpu", config), *sets)
+@pytest.mark.parametrize("name", ["action_unit", "fusion"])
+def test_a_view_holds_the_features_of_the_pictures_of_that_epoch(name, network, tiny_index, config, tmp_path):
+    stage, sets = STAGES[name], datasets(name, network, [tiny_index], config)
+    views, _ = cached_sets(tmp_path, Maker(stage, network, "cpu", config), *sets)
     source = sets[0]
     for epoch, view in ((0, 0), (1, 1), (2, 0)):
         views.set_epoch(epoch)
@@ -81,7 +83,7 @@ def test_a_view_holds_the_features_of_the_pictures_of_that_epoch(network, sets, 
         source.set_epoch(view)
         (fresh,) = make_loader(source, dataclasses.replace(config, batch_size=len(views)), "cpu", 5)
         with torch.inference_mode():
-            inputs, batch = batch_inputs(network, FUSION, config, fresh, "cpu")
+            inputs, batch = batch_inputs(network, stage, config, fresh, "cpu")
         assert torch.equal(cached.target, batch.target)
         for kept, expected in zip(cached.inputs, inputs, strict=True):
             assert kept.dtype == torch.float16
@@ -97,12 +99,12 @@ def test_views_differ(network, sets, config, tmp_path):
     assert not torch.allclose(*features, rtol=0.05)
 
 
-def test_validation_scores_the_same_from_the_cache(network, sets, config, tmp_path):
-    _, cached = cached_sets(tmp_path, Maker(FUSION, network, "cpu", config), *sets)
+@pytest.mark.parametrize("name", ["action_unit", "fusion"])
+def test_validation_scores_the_same_from_the_cache(name, network, tiny_index, config, tmp_path):
+    stage, sets = STAGES[name], datasets(name, network, [tiny_index], config)
+    _, cached = cached_sets(tmp_path, Maker(stage, network, "cpu", config), *sets)
     setting = Setting(config, LearnablePrior("basic"), torch.zeros(7))
-    figures = [
-        validate(network, FUSION, setting, make_loader(s, config, "cpu", None), "cpu") for s in (sets[1], cached)
-    ]
+    figures = [validate(network, stage, setting, make_loader(s, config, "cpu", None), "cpu") for s in (sets[1], cached)]
     assert figures[0] == figures[1]
 
 
@@ -274,13 +276,22 @@ def test_size_is_that_of_the_paper_network(tiny_config):
         ("fusion", 2, 3, True),
         ("fusion", 3, 3, False),
         ("fusion", 0, 3, False),
-        ("action_unit", 2, 3, False),
+        ("action_unit", 2, 3, True),
+        ("action_unit", 3, 3, False),
         ("expression", 2, 3, False),
     ],
 )
 def test_a_cache_pays_where_features_are_used_again(stage, views, epochs, expected, tiny_config):
-    config = dataclasses.replace(tiny_config, cache_views=views, **{stage: Schedule(epochs, 1e-3)})
+    stages = ("action_unit", "fusion")
+    config = dataclasses.replace(tiny_config, cache_views=views, cache_stages=stages, **{stage: Schedule(epochs, 1e-3)})
     assert pays(config, STAGES[stage]) is expected
+
+
+def test_stage_action_unit_is_cached_only_where_asked_for(tiny_config):
+    config = dataclasses.replace(tiny_config, cache_views=2, action_unit=Schedule(3, 1e-3))
+    assert not pays(config, STAGES["action_unit"])
+    with pytest.raises(ConfigError, match="cache_stages must be among action_unit, fusion, got"):
+        dataclasses.replace(config, cache_stages=("expression",))
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,14 +37,16 @@ def small(backbone: str, size: int = 64) -> ModelConfig:
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path) -> Path:
+def hub(monkeypatch, tmp_path) -> Iterator[Path]:
     """An empty folder of torch hub's, and no network."""
+    urllib.request.install_opener(None)  # the process's opener keeps the proxies of its first use
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, CLOSED)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    return tmp_path / "torch" / "hub" / "checkpoints"
+    yield tmp_path / "torch" / "hub" / "checkpoints"
+    urllib.request.install_opener(None)
 
 
 def random_resnet(name: str) -> torch.nn.Module:

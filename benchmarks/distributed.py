@@ -30,7 +30,8 @@ from aue_crl_core.config import model_config
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.networks.aue_crl import build_network
 from aue_crl_core.training.config import Schedule, TrainConfig
-from aue_crl_core.training.run import Silent, train
+from aue_crl_core.training.reporter import Silent
+from aue_crl_core.training.run import train
 
 NUDGE: Final = 1e-7
 

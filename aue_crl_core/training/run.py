@@ -5,26 +5,26 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal
 
 import torch
 
-from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, load_network, read_info, save_network
+from aue_crl_core.checkpoint import CheckpointInfo, read_info, save_network
 from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError
+from aue_crl_core.errors import ConfigError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
-from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training import imagenet
 from aue_crl_core.training.batch_norm import share_statistics
 from aue_crl_core.training.calibration import calibrate
 from aue_crl_core.training.config import Compiler, StageName, TrainConfig
-from aue_crl_core.training.directory import NEEDS, ORDER, RunPaths, open_run, provenance
+from aue_crl_core.training.directory import ORDER, RunPaths, open_run, provenance
 from aue_crl_core.training.distributed import Processes, joined
 from aue_crl_core.training.ema import WeightAverage
 from aue_crl_core.training.engine import Figures, Waiting, make_objective, train_one_epoch, validate
@@ -40,41 +40,14 @@ from aue_crl_core.training.loading import (
 )
 from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.overview import write_overview
+from aue_crl_core.training.reporter import Reporter, Silent
 from aue_crl_core.training.session import Session
 from aue_crl_core.training.stages import SEQUENCE, STAGES, Setting, Stage
+from aue_crl_core.training.start import Start, check_order, check_same_model, shared_weights, starting_weights
 from aue_crl_core.training.state import STATE_FILE, Progress, load_state, read_progress, save_state
 
 _SEED_STRIDE: Final = 2**40
 """Between the seeds of two processes' dropout masks; the first has those of a run alone."""
-
-
-class Reporter(Protocol):
-    """Hears how a run goes; what it does not define is not heard."""
-
-    def data(self, indices: Sequence[DatasetIndex]) -> None:
-        """The run begins on these, which have a validation split now."""
-
-    def stage(self, name: str, epochs: int, steps: int, first_epoch: int) -> None:
-        """A stage begins."""
-
-    def step(self, step: int, loss: float) -> None:
-        """A batch is done."""
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is validated and safe on disk: its row of `metrics.csv`."""
-
-    def features(self, done: int, total: int) -> None:
-        """So many of the blocks of frozen features that the next epoch needs are computed."""
-
-    def finished(self, name: str, epochs: int, early: bool) -> None:
-        """A stage is done after so many epochs; `early`: its validation score had not become better for `patience`."""
-
-    def skipped(self, name: str) -> None:
-        """A stage was finished before."""
-
-
-class Silent(Reporter):
-    """A reporter that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +60,6 @@ class _Run:
     device: str
     reporter: Reporter
     processes: Processes
-
-
-class _Start(NamedTuple):
-    """What a stage begins with: the prior's table where an earlier stage has trained it, and what to say of it all."""
-
-    network: AueCrl
-    prior: torch.Tensor | None = None
-    license: str = "Apache-2.0"
-    initialised_from: str = ""
 
 
 def train(
@@ -148,14 +112,14 @@ def train(
             if landmarks is not None:
                 read_info(landmarks)
             if checkpoint is not None:
-                _check_same_model(checkpoint, read_info(checkpoint), config)
-            _check_order(stages, paths, checkpoint)
+                check_same_model(checkpoint, read_info(checkpoint), config)
+            check_order(stages, paths, checkpoint)
             trunk = imagenet.read_for(config.network(), stages, paths) if init == imagenet.INIT else None
             open_run(paths, config, data, stages, resume)
             return trunk
 
-        def load(name: StageName) -> _Start:
-            start = _starting_weights(name, config, paths, checkpoint, landmarks)
+        def load(name: StageName) -> Start:
+            start = starting_weights(name, config, paths, checkpoint, landmarks)
             if trunk is not None and name == "expression":
                 start = start._replace(license=imagenet.LICENSE, initialised_from=trunk.load_into(start.network))
             return start
@@ -173,7 +137,7 @@ def train(
                         _wrap_up(paths, name)
                     continue
                 torch.manual_seed(config.seed)
-                _run_stage(STAGES[name], _shared_weights(processes, config, partial(load, name)), run)
+                _run_stage(STAGES[name], shared_weights(processes, config, partial(load, name)), run)
     return paths.checkpoint(stages[-1])
 
 
@@ -191,65 +155,6 @@ def _check_cache(run: _Run, stages: Sequence[StageName]) -> None:
     for name in stages:
         if not run.paths.checkpoint(name).is_file():
             check_size(run.config, run.config.network(), STAGES[name], images)
-
-
-def _starting_weights(
-    name: StageName, config: TrainConfig, paths: RunPaths, init: Path | None, landmarks: Path | None
-) -> _Start:
-    """What a stage starts from: the stage before it, else `init`, else random weights."""
-    finished = paths.finished()
-    path = paths.checkpoint(NEEDS[name]) if NEEDS.get(name) in finished else init
-    if path is not None:
-        network, info = load_network(path)
-        _check_same_model(path, info, config)
-        prior = None if info.prior is None else torch.tensor(info.prior)
-        origin = info.initialised_from if path != init else "; ".join(filter(None, (path.name, info.initialised_from)))
-        start = _Start(network, prior, info.license, origin)
-    else:
-        start = _Start(build_network(config.network()))
-    if landmarks is None and "landmark" in finished:
-        landmarks = paths.checkpoint("landmark")
-    if landmarks is not None and name != "landmark":
-        load_landmark_net(start.network, landmarks)
-    return start
-
-
-def _shared_weights(processes: Processes, config: TrainConfig, load: Callable[[], _Start]) -> _Start:
-    """What `load` returns in the first process, in all of them (but what only the first writes down)."""
-    loaded = processes.on_first(load)
-    model, learned = processes.share(lambda: (loaded.network.config, loaded.prior is not None))  # type: ignore[union-attr]
-    if loaded is None:
-        table = torch.empty_like(LearnablePrior(config.vocabulary).table) if learned else None
-        loaded = _Start(build_network(model), table)
-    processes.copy_from_first(loaded.network.state_dict().values())
-    processes.copy_from_first([] if loaded.prior is None else [loaded.prior])
-    return loaded
-
-
-def _check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None) -> None:
-    done = set(paths.finished())
-    for stage in stages:
-        needed = NEEDS.get(stage)
-        if stage not in done and needed is not None and needed not in done and init is None:
-            raise TrainingError(
-                f"stage {stage} starts from stage {needed}, and {paths.checkpoint(needed)} does not exist; "
-                f"run --stage {needed} first, use --stage all, or give --init CHECKPOINT"
-            )
-        done.add(stage)
-
-
-def _check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> None:
-    for what, got, expected in (
-        ("vocabulary", info.config.vocabulary, config.vocabulary),
-        ("model", info.config.backbone, config.model),
-        ("fusion_dim", info.config.fusion_dim, config.fusion_dim or info.config.fusion_dim),
-        ("preprocessing", info.config.preprocessing, config.preprocessing or info.config.preprocessing),
-    ):
-        if got != expected:
-            raise CheckpointError(
-                f"{path} must have the run's {what} {expected!r} to start from, got {got!r}; "
-                f"train with {what}: {got}, or give another --init"
-            )
 
 
 def _optimizer(
@@ -292,7 +197,7 @@ def _cache_directory(run: _Run) -> Path:
     return directory / f"host-{platform.node()}" if run.processes.several_hosts else directory
 
 
-def _run_stage(stage: Stage, start: _Start, run: _Run) -> None:
+def _run_stage(stage: Stage, start: Start, run: _Run) -> None:
     config, paths, device, processes = run.config, run.paths, run.device, run.processes
     network, table = start.network, start.prior
     schedule = getattr(config, stage.name)

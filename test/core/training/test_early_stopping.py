@@ -15,7 +15,8 @@ from safetensors.torch import load_file  # noqa: E402
 from aue_crl_core.checkpoint import load_network, read_info  # noqa: E402
 from aue_crl_core.training.config import Schedule, TrainConfig  # noqa: E402
 from aue_crl_core.training.history import read_history  # noqa: E402
-from aue_crl_core.training.run import Silent, train  # noqa: E402
+from aue_crl_core.training.reporter import Silent  # noqa: E402
+from aue_crl_core.training.run import train  # noqa: E402
 from aue_crl_core.training.state import read_progress  # noqa: E402
 
 

@@ -36,7 +36,8 @@ from aue_crl_core.training.feature_cache import (  # noqa: E402
     pays,
 )
 from aue_crl_core.training.loading import datasets, make_loader  # noqa: E402
-from aue_crl_core.training.run import Silent, train  # noqa: E402
+from aue_crl_core.training.reporter import Silent  # noqa: E402
+from aue_crl_core.training.run import train  # noqa: E402
 from aue_crl_core.training.stages import STAGES, Setting  # noqa: E402
 
 FUSION = STAGES["fusion"]
@@ -369,7 +370,8 @@ def test_a_run_killed_amid_its_features_goes_on_with_them(
         from aue_crl_core.data.index import DatasetIndex
         from aue_crl_core.training import feature_cache
         from aue_crl_core.training.config import TrainConfig
-        from aue_crl_core.training.run import Silent, train
+        from aue_crl_core.training.reporter import Silent
+        from aue_crl_core.training.run import train
         torch.set_num_threads(1)
         feature_cache.BLOCK = 8
         class Echo(Silent):

@@ -28,7 +28,8 @@ from aue_crl_core.training.history import read_history  # noqa: E402
 from aue_crl_core.training.journal import Journal  # noqa: E402
 from aue_crl_core.training.loading import datasets  # noqa: E402
 from aue_crl_core.training.overview import FILES  # noqa: E402
-from aue_crl_core.training.run import Silent, train  # noqa: E402
+from aue_crl_core.training.reporter import Silent  # noqa: E402
+from aue_crl_core.training.run import train  # noqa: E402
 from aue_crl_core.training.session import describe_device, source_revision  # noqa: E402
 from aue_crl_core.training.state import STATE_FILE  # noqa: E402
 

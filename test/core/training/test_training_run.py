@@ -25,7 +25,8 @@ from aue_crl_core.facs import prior_levels  # noqa: E402
 from aue_crl_core.networks import build_network  # noqa: E402
 from aue_crl_core.training.config import Schedule  # noqa: E402
 from aue_crl_core.training.history import read_history  # noqa: E402
-from aue_crl_core.training.run import Silent, train  # noqa: E402
+from aue_crl_core.training.reporter import Silent  # noqa: E402
+from aue_crl_core.training.run import train  # noqa: E402
 from aue_crl_core.training.state import STATE_FILE, read_progress  # noqa: E402
 
 
@@ -170,7 +171,8 @@ def test_a_run_killed_in_stage_two_goes_on_to_the_same_weights(
         from aue_crl_core.config import from_dict
         from aue_crl_core.data.index import DatasetIndex
         from aue_crl_core.training.config import TrainConfig
-        from aue_crl_core.training.run import Silent, train
+        from aue_crl_core.training.reporter import Silent
+        from aue_crl_core.training.run import train
         torch.set_num_threads(1)
         class Echo(Silent):
             def epoch(self, row): print(row["stage"], row["epoch"], flush=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -14,6 +12,7 @@ import numpy as np
 from aue_crl_core import __version__, facs
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.engines import find_weights, shipped_weights
+from aue_crl_core.hashing import file_sha256
 from aue_crl_core.media.images import swap_red_blue
 from aue_crl_core.media.overlay import draw_overlay
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality
@@ -26,7 +25,6 @@ SHIPPED_LICENCE: Final = "Apache-2.0"
 _STATES: Final = {"ok": 0, "uncertain": 1, "low_quality": 2}
 _NS: Final = 1_000_000_000
 _JPEG_QUALITY: Final = 85
-_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def model_facts(analyzer: FaceAnalyzer, settings: Settings) -> ModelFacts:
     path = find_weights(settings.weights, settings.engine)  # type: ignore[arg-type]
     return ModelFacts(
         weights=settings.weights,
-        weights_sha256=_sha256(path),
+        weights_sha256=file_sha256(path),
         licence=SHIPPED_LICENCE if settings.weights in shipped_weights() else "",
         engine=engine.name,
         device=engine.device,
@@ -207,11 +205,3 @@ def _quality(messages: Messages, face: FacePrediction) -> Any:
         pitch=float(quality.pitch),
         roll=float(quality.roll),
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

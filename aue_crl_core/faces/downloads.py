@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from aue_crl_core.errors import ConfigError, DownloadError
+from aue_crl_core.hashing import file_sha256
 
 _CHUNK: Final = 1 << 16
 
@@ -71,7 +72,7 @@ def fetched(entry: Download, directory: Path | None = None) -> Path | None:
     path = (directory or cache_directory()) / entry.filename
     if not path.is_file() or path.stat().st_size != entry.size:
         return None
-    return path if hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256 else None
+    return path if file_sha256(path) == entry.sha256 else None
 
 
 def fetch(

@@ -16,8 +16,7 @@ Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 
 Channels = tuple[int, int, int, int]
 
-STRIDES: Final = (4, 8, 16, 32)
-_RESNETS: Final = {18: torchvision.models.resnet18, 50: torchvision.models.resnet50, 101: torchvision.models.resnet101}
+_STRIDES: Final = (4, 8, 16, 32)
 _DEPTHS: Final[dict[str, Literal[18, 50, 101]]] = {"resnet18": 18, "resnet50": 50, "resnet101": 101}
 _CHANNELS: Final[dict[str, Channels]] = {
     "edge": (64, 112, 176, 256),
@@ -36,8 +35,9 @@ class ResNetBackbone(nn.Module):
 
     def __init__(self, depth: Literal[18, 50, 101]) -> None:
         super().__init__()
-        self.channels = _CHANNELS[f"resnet{depth}"]
-        net = _RESNETS[depth](weights=None)
+        name = f"resnet{depth}"
+        self.channels = _CHANNELS[name]
+        net = getattr(torchvision.models, name)(weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
 
@@ -89,4 +89,4 @@ def build_backbone(config: ModelConfig) -> ResNetBackbone | EdgeBackbone:
 def pyramid_shapes(config: ModelConfig) -> tuple[tuple[int, int, int], ...]:
     """CxHxW of the four maps of one image."""
     size = config.preprocessing.input_size
-    return tuple((c, size // s, size // s) for c, s in zip(_CHANNELS[config.backbone], STRIDES, strict=True))
+    return tuple((c, size // s, size // s) for c, s in zip(_CHANNELS[config.backbone], _STRIDES, strict=True))

@@ -6,7 +6,6 @@ checked against the hash in its name either way, and read as tensors: nothing in
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import torchvision
 
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.errors import CheckpointError, ConfigError, DownloadError
+from aue_crl_core.hashing import file_sha256
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.config import StageName
 from aue_crl_core.training.directory import RunPaths
@@ -106,7 +106,7 @@ class Trunk:
         self._weights = weights
         if not weights.file.is_file():
             _download(weights)
-        digest = file_hash(weights.file)
+        digest = file_sha256(weights.file)
         if not digest.startswith(weights.sha256):
             raise CheckpointError(
                 f"{weights.file} must have a SHA-256 that begins with {weights.sha256}, got {digest[:16]}...; it is "
@@ -157,12 +157,3 @@ def _download(weights: TrunkWeights) -> None:
             f"Without a network: download {weights.file.name} elsewhere and put it into {weights.file.parent} "
             f"(TORCH_HOME names another place), {_ELSE}"
         ) from error
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file in hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -264,12 +264,12 @@ class FaceAnalyzer:
         if tracker is None:
             return [Seed(image, box) for box in self._search.now(image)]
         seeds = [Seed(image, points) for _, points in tracker.seeds()]
-        boxes = self._search.found(camera)
+        boxes = self._search.results(camera)
         due = tracker.detection_due(work.frame.time_s)
         if due == "at once" or (due == "routine" and not self.config.background_search):
             boxes = self._search.now(image)
         elif due == "routine":
-            self._search.beside(camera, image)
+            self._search.start(camera, image)
         return seeds + [Seed(image, box) for box in boxes]
 
     def _locate(self, works: list[_Work]) -> None:

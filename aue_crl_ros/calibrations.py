@@ -76,8 +76,11 @@ class Calibrations:
 
     def look(self, prediction: FacePrediction, stamp_s: float) -> None:
         """Show a prediction as the network gave it; those of an image in order, the largest face first."""
-        if LARGEST in self._pending and prediction.state != "low_quality" and prediction.face_id not in self._pending:
-            self._pending[prediction.face_id] = self._pending.pop(LARGEST)
+        if LARGEST in self._pending and prediction.state != "low_quality":
+            if prediction.face_id in self._pending:
+                self._fail(LARGEST, f"the largest face, {prediction.face_id}, is being calibrated already")
+            else:
+                self._pending[prediction.face_id] = self._pending.pop(LARGEST)
         pending = self._pending.get(prediction.face_id)
         if pending is None:
             return

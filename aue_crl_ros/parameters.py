@@ -97,7 +97,7 @@ class Settings:
     detect_every: int = _parameter(5, "Search anew every N-th image, follow the points in between.", low=1, high=100)
     background_search: bool = _parameter(
         True,
-        "Search beside the work on images while a face is followed: none waits, new faces come a little later.",
+        "While a face is followed, search on a thread of its own: no image waits, new faces come a little later.",
     )
     lost_after_s: float = _parameter(1.0, "A face unseen for longer ends, seconds.", low=0.05, high=30.0)
     min_face_px: float = _parameter(20.0, "Smaller faces are LOW_QUALITY, pixels.", low=0, high=2000)

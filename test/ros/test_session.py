@@ -357,6 +357,18 @@ def test_without_an_id_the_largest_face_is_calibrated(bench, photograph, empty):
     assert [face.calibrated for face in seen.faces].count(True) == 1
 
 
+def test_the_largest_face_is_not_calibrated_twice_and_no_smaller_one_in_its_place(bench, photograph):
+    small = cv2.resize(photograph, (256, 300), interpolation=cv2.INTER_AREA)
+    both = np.hstack([np.vstack([small, np.zeros_like(small)]), photograph])
+    (seen,) = bench.show(both, 10.0)
+    largest = max((face.prediction for face in seen.faces), key=lambda face: face.box.w)
+    by_id, by_size = bench.session.calibrate(largest.face_id, 1.0), bench.session.calibrate("", 1.0)
+    bench.show(both, 10.1)
+    assert not by_size.result(timeout=0).success
+    assert f"{largest.face_id}, is being calibrated already" in by_size.result().message
+    assert not by_id.done()
+
+
 def test_a_calibration_of_the_largest_face_fails_where_there_is_none(bench, empty):
     answer = bench.session.calibrate("", 1.0)
     bench.show(empty, 10.0)

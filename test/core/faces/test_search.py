@@ -1,4 +1,4 @@
-"""A detector at once and beside, with detectors that do as they are told."""
+"""A detector at once and in the background, with detectors that do as they are told."""
 
 import threading
 import time
@@ -52,29 +52,29 @@ def detector():
     detector.may_go_on.set()
 
 
-def test_what_is_found_beside_is_given_once_when_it_is_there(detector):
+def test_what_is_found_in_the_background_is_given_once_when_it_is_there(detector):
     search = FaceSearch(detector)
-    search.beside("c", picture(3))
-    assert search.found("c") == []
+    search.start("c", picture(3))
+    assert search.results("c") == []
     detector.may_go_on.set()
-    (box,) = eventually(lambda: search.found("c"))
+    (box,) = eventually(lambda: search.results("c"))
     assert box.w == 3
-    assert search.found("c") == []
+    assert search.results("c") == []
 
 
 def test_a_camera_has_one_search_at_a_time_and_cameras_do_not_mix(detector):
     search = FaceSearch(detector)
-    search.beside("c", picture(3))
-    search.beside("c", picture(4))
-    search.beside("d", picture(5))
+    search.start("c", picture(3))
+    search.start("c", picture(4))
+    search.start("d", picture(5))
     detector.may_go_on.set()
-    assert eventually(lambda: search.found("d"))[0].w == 5
-    assert eventually(lambda: search.found("c"))[0].w == 3
+    assert eventually(lambda: search.results("d"))[0].w == 5
+    assert eventually(lambda: search.results("c"))[0].w == 3
 
 
 def test_the_detector_never_runs_twice_at_once(detector):
     search = FaceSearch(detector)
-    search.beside("c", picture(3))
+    search.start("c", picture(3))
     eventually(lambda: detector.running)
     threading.Timer(0.05, detector.may_go_on.set).start()
     assert search.now(picture(6))[0].w == 6
@@ -84,24 +84,24 @@ def test_the_detector_never_runs_twice_at_once(detector):
 def test_a_refused_image_is_told_to_whoever_asks(detector):
     search = FaceSearch(detector)
     detector.may_go_on.set()
-    search.beside("c", picture(255))
+    search.start("c", picture(255))
 
     def refused():
         try:
-            return search.found("c") or None
+            return search.results("c") or None
         except ImageError:
             return True
 
     assert eventually(refused) is True
-    search.beside("c", picture(2))
-    assert eventually(lambda: search.found("c"))[0].w == 2
+    search.start("c", picture(2))
+    assert eventually(lambda: search.results("c"))[0].w == 2
 
 
 @pytest.mark.parametrize("camera", ["c", None])
 def test_forgotten_searches_find_nothing(detector, camera):
     search = FaceSearch(detector)
-    search.beside("c", picture(3))
+    search.start("c", picture(3))
     search.forget(camera)
     detector.may_go_on.set()
     assert search.now(picture(1))[0].w == 1
-    assert search.found("c") == []
+    assert search.results("c") == []

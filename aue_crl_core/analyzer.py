@@ -22,7 +22,7 @@ from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doub
 from aue_crl_core.faces.pose import head_pose
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.tracker import FaceTracker
-from aue_crl_core.media.images import as_rgb
+from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
 
 _SHARPNESS_SIZE = 96

@@ -9,11 +9,11 @@ from contextlib import closing
 from types import FrameType
 from typing import Any, Final
 
-from aue_crl_ros.dds_transport import DdsTransport
-from aue_crl_ros.diagnostics import diagnostic_array
-from aue_crl_ros.parameters import Settings
+from aue_crl_ros.messages.diagnostics import diagnostic_array
+from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
-from aue_crl_ros.transport import RESULT
+from aue_crl_ros.transports.dds.transport import DdsTransport
+from aue_crl_ros.transports.transport import RESULT
 
 NODE_NAME: Final = "aue_crl"
 POLL_S: Final = 0.2

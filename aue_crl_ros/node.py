@@ -17,11 +17,11 @@ from rclpy.task import Future
 
 from aue_crl.srv import CalibrateNeutral, ForgetNeutral
 from aue_crl_core.errors import AueCrlError, ConfigError
-from aue_crl_ros.diagnostics import diagnostic_array
-from aue_crl_ros.parameters import PARAMETERS, Parameter, Settings
-from aue_crl_ros.ros_transport import RosTransport
+from aue_crl_ros.messages.diagnostics import diagnostic_array
+from aue_crl_ros.parameters.declarations import PARAMETERS, Parameter, Settings
 from aue_crl_ros.runtime import ExpressionRuntime
-from aue_crl_ros.transport import RESULT
+from aue_crl_ros.transports.ros import RosTransport
+from aue_crl_ros.transports.transport import RESULT
 
 POLL_S: Final = 0.2
 DIAGNOSTICS_S: Final = 1.0

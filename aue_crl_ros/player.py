@@ -14,10 +14,10 @@ import numpy as np
 
 from aue_crl_core.config import require
 from aue_crl_core.errors import ImageError
-from aue_crl_core.media.images import swap_red_blue
-from aue_crl_core.media.sources import FrameSource, SourceProblem, resolve_sources
+from aue_crl_core.media.reading.pixels import swap_red_blue
+from aue_crl_core.media.reading.sources import FrameSource, SourceProblem, resolve_sources
 from aue_crl_core.types import Image
-from aue_crl_ros.transport import Qos, Transport
+from aue_crl_ros.transports.transport import Qos, Transport
 
 _JPEG_QUALITY: Final = 90
 _REPORT_S: Final = 5.0

@@ -16,14 +16,14 @@ from typing import Any, Final
 
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.errors import AueCrlError
-from aue_crl_ros import conversions
-from aue_crl_ros.calibrations import CalibrationResult
-from aue_crl_ros.hri import HriFaces, HriTopics
-from aue_crl_ros.images import pending_frame
-from aue_crl_ros.parameters import Settings
-from aue_crl_ros.readings import Observation
-from aue_crl_ros.session import Session
-from aue_crl_ros.transport import LATCHED, RESULT, SENSOR, Publisher, Subscription, Transport
+from aue_crl_ros.hri.faces import HriFaces, HriTopics
+from aue_crl_ros.messages import conversions
+from aue_crl_ros.messages.image_decoding import pending_frame
+from aue_crl_ros.parameters.declarations import Settings
+from aue_crl_ros.session.calibrations import CalibrationResult
+from aue_crl_ros.session.readings import Observation
+from aue_crl_ros.session.session import Session
+from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR, Publisher, Subscription, Transport
 
 _STEP_S: Final = 0.2
 IMAGE_TYPES: Final = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
+from batch import Batch
+from timing import Step
 from torch import nn
-
-if TYPE_CHECKING:
-    from timing import Step
-    from training import Batch
 
 THEIR_PARTS: Final[dict[str, tuple[str, ...]]] = {
     "EM": ("backbone", "reduce_dim_em", "pred_em"),

@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from aue_crl_ros.dds_transport import DdsTransport
-from aue_crl_ros.transport import SENSOR
+from aue_crl_ros.transports.dds.transport import DdsTransport
+from aue_crl_ros.transports.transport import SENSOR
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 WIDTH, HEIGHT = 640, 480

@@ -18,9 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import Image
-from aue_crl_ros.images import ENCODINGS, compressed_image, raw_image
+from aue_crl_ros.messages.image_decoding import ENCODINGS, compressed_image, raw_image
 
 _WIDE = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "8UC3": 3, "8UC4": 4, "16UC3": 3, "16UC4": 4}
 _TWO_BYTES = ("uyvy", "yuv422", "yuyv", "yuv422_yuy2")

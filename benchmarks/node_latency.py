@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from aue_crl_ros.transport import RESULT, Qos, Transport
+from aue_crl_ros.transports.transport import RESULT, Qos, Transport
 
 PORTRAIT = Path(__file__).parents[1] / "test" / "data" / "portrait.jpg"
 TOPIC = "/bench/image"
@@ -50,7 +50,7 @@ def picture(faces: int) -> np.ndarray:
 def transport_of(kind: str) -> Iterator[Transport]:
     """A node of this process's own; on rclpy it is spun by a thread."""
     if kind == "dds":
-        from aue_crl_ros.dds_transport import DdsTransport
+        from aue_crl_ros.transports.dds.transport import DdsTransport
 
         with DdsTransport("bench") as transport:
             yield transport
@@ -58,7 +58,7 @@ def transport_of(kind: str) -> Iterator[Transport]:
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-    from aue_crl_ros.ros_transport import RosTransport
+    from aue_crl_ros.transports.ros import RosTransport
 
     rclpy.init()
     node = rclpy.create_node("bench")

@@ -19,7 +19,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.landmarks import Seed, locate
 from aue_crl_core.facs import OUTER_EYE_CORNERS
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import Points
 
 _MATCHED = 1.0

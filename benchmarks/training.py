@@ -27,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from authors import Upstream, guarded, import_upstream, their_network, their_output, their_step
+from batch import Batch
 from timing import Step, compare, compare_sums, seconds
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -36,19 +37,21 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
 from aue_crl_core.networks.aue_crl import build_network
+from aue_crl_core.training.batches.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews
+from aue_crl_core.training.batches.features import Maker, cached_sets
+from aue_crl_core.training.batches.loading import datasets, make_loader, with_validation
 from aue_crl_core.training.config import CACHEABLE, StageName, TrainConfig
-from aue_crl_core.training.engine import (
+from aue_crl_core.training.loop import (
+    Learner,
     Waiting,
     autocast,
     batch_inputs,
-    make_objective,
     resolve_precision,
     train_one_epoch,
 )
-from aue_crl_core.training.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews, Maker, cached_sets
-from aue_crl_core.training.loading import datasets, make_loader, with_validation
 from aue_crl_core.training.memory import keep_freed_memory
-from aue_crl_core.training.stages import STAGES, Setting, fusion_input_shapes
+from aue_crl_core.training.stages import STAGES, Setting
+from aue_crl_core.training.stages.fusion import fusion_input_shapes
 
 SECTIONS: Final = ("pairwise", "forward", "stages", "cache", "options", "data", "kept")
 PAIRWISE_BATCH: Final = 64
@@ -56,28 +59,6 @@ EXPERIMENTS: Final[dict[StageName, str]] = {"expression": "EM", "action_unit": "
 """Our stages and their names for them."""
 EPOCHS: Final = 40
 """Of the paper's stages."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Random faces of 224 pixels, for both: `places` int64 Bx17x4, the AUs' two centres on their 56x56 map."""
-
-    sample: Sample
-    images: Tensor
-    places: Tensor
-    labels: Tensor
-
-    @classmethod
-    def random(cls, size: int, device: str) -> Batch:
-        """`size` of them, the same at every call."""
-        generator = torch.Generator().manual_seed(0)
-        pixels = torch.randint(0, 256, (size, 3, 224, 224), dtype=torch.uint8, generator=generator)
-        points = torch.rand(size, 68, 2, generator=generator) * 223
-        labels = torch.randint(0, 7, (size,), generator=generator)
-        sample = Sample(pixels, torch.eye(7)[labels], points, torch.ones(size, dtype=torch.bool))
-        places = torch.randint(12, 45, (size, 17, 4), generator=generator)
-        normal = torch.randn(size, 3, 224, 224, generator=generator)
-        return cls(Sample(*(t.to(device) for t in sample)), normal.to(device), places.to(device), labels.to(device))
 
 
 def our_config(model: str, precision: str, compiler: str, batch: int) -> TrainConfig:
@@ -96,15 +77,16 @@ def our_epoch(name: StageName, config: TrainConfig, device: str, loader: Callabl
     setting = Setting(config, LearnablePrior("basic").to(device), torch.zeros(7, device=device))
     stage = STAGES[name]
     weights, prior = stage.prepare(network, setting.prior, training=True)
-    objective = make_objective(network, stage, setting)
     fused = {"fused": True} if config.fused_optimizer else {}
     if config.optimizer == "sgd":
         optimizer: torch.optim.Optimizer = torch.optim.SGD(weights + prior, lr=1e-4, momentum=0.9, **fused)
     else:
         optimizer = torch.optim.AdamW(weights + prior, lr=1e-4, **fused)
 
+    learner = Learner(network, stage, setting, optimizer, device)
+
     def epoch() -> None:
-        train_one_epoch(objective, network, stage, setting, loader(), optimizer, lambda _: None, 0, steps, device)
+        train_one_epoch(learner, loader(), steps)
 
     return epoch
 

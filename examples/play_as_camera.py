@@ -12,7 +12,7 @@ from rclpy.utilities import remove_ros_args
 
 from aue_crl_core.errors import AueCrlError
 from aue_crl_ros.player import argument_parser, play_arguments
-from aue_crl_ros.ros_transport import RosTransport
+from aue_crl_ros.transports.ros import RosTransport
 
 
 def main() -> int:

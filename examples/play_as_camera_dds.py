@@ -7,8 +7,8 @@ import logging
 import sys
 
 from aue_crl_core.errors import AueCrlError
-from aue_crl_ros.dds_transport import DdsTransport
 from aue_crl_ros.player import argument_parser, play_arguments
+from aue_crl_ros.transports.dds.transport import DdsTransport
 
 
 def main() -> int:

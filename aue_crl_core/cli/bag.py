@@ -16,7 +16,7 @@ from aue_crl_core.engines import EngineName
 from aue_crl_core.errors import MissingDependencyError, import_failure
 
 if TYPE_CHECKING:
-    from aue_crl_ros.bag import Tally
+    from aue_crl_ros.bags.process import Tally
 
 _INTERRUPTED: Final = 130
 _SHOWN: Final = 5
@@ -56,9 +56,9 @@ def command(
         import rosbags as _  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("rosbags", "bags", "a ROS bag", import_failure(error, "rosbags")) from error
-    from aue_crl_ros.bag import annotate
-    from aue_crl_ros.parameters import Settings
-    from aue_crl_ros.parameters_file import load
+    from aue_crl_ros.bags.process import annotate
+    from aue_crl_ros.parameters.declarations import Settings
+    from aue_crl_ros.parameters.file import load
 
     options = {"weights": weights, "engine": engine, "device": device, "threads": threads}
     settings = Settings().changed(load(params_file, "aue_crl") if params_file else {})

@@ -28,7 +28,7 @@ from aue_crl_core.engines.base import Crops, Floats
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
 from aue_crl_core.faces.detector import DetectorName, make_detector
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import Frame, Image
 
 WIDTH, HEIGHT = 640, 480

@@ -12,8 +12,8 @@ from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli import console as screen
 from aue_crl_core.engines import EngineName
 from aue_crl_core.errors import MissingDependencyError, import_failure
-from aue_crl_core.media.images import load_image, save_image
-from aue_crl_core.media.overlay import draw_overlay
+from aue_crl_core.media.drawing.overlay import draw_overlay
+from aue_crl_core.media.reading.pixels import load_image, save_image
 
 OVERLAY_NAME: Final = "aue-crl-demo.jpg"
 CREDIT: Final = "Grace Hopper, a US Navy photograph in the public domain, from matplotlib's sample data"

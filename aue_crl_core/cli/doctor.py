@@ -25,7 +25,7 @@ from aue_crl_core.engines.onnx import METADATA_KEY, landmarks_path
 from aue_crl_core.errors import AueCrlError
 from aue_crl_core.faces.detector import DetectorName, detector_status, make_detector
 from aue_crl_core.faces.downloads import download, fetch
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image
 
 Fetchable = Literal["yunet"]

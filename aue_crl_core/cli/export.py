@@ -27,8 +27,8 @@ def command(
     """Write MODEL.onnx and MODEL.landmarks.onnx, then compare them with torch."""
     from rich.text import Text
 
+    from aue_crl_core.checkpoint.export import export_onnx, largest_difference
     from aue_crl_core.engines import find_weights
-    from aue_crl_core.export import export_onnx, largest_difference
 
     checkpoint = find_weights(weights, "torch")
     console = out()
@@ -49,7 +49,7 @@ def check_images() -> tuple[list[Image], str]:
         from matplotlib import get_data_path
     except ImportError:
         return [rng.integers(0, 256, (96, 96, 3), dtype=np.uint8) for _ in range(_CROPS)], "random images"
-    from aue_crl_core.media.images import load_image
+    from aue_crl_core.media.reading.pixels import load_image
 
     portrait = load_image(Path(get_data_path()) / "sample_data" / "grace_hopper.jpg")
     corners = [(int(x), int(y)) for x, y in rng.integers((130, 100), (190, 160), (_CROPS, 2))]

@@ -12,8 +12,8 @@ from aue_crl_core.config import require
 from aue_crl_core.errors import MissingDependencyError, import_failure
 
 if TYPE_CHECKING:
+    from aue_crl_core.checkpoint.upstream import ImportReport
     from aue_crl_core.config import ModelConfig
-    from aue_crl_core.upstream import ImportReport
 
 CROPS = ("box", "points")
 _NEXT = {"expression": "action_unit", "action_unit": "fusion"}
@@ -38,7 +38,7 @@ def command(
     require(crop in CROPS, "--crop", f"be one of {', '.join(CROPS)}", crop)
     require(output.suffix == ".safetensors", "--output", "end in .safetensors", output.name)
     try:
-        from aue_crl_core.upstream import import_upstream, save_imported
+        from aue_crl_core.checkpoint.upstream import import_upstream, save_imported
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
         reason = import_failure(error, package)

@@ -57,7 +57,7 @@ def command(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from aue_crl_core.data.layouts import LayoutOptions
+    from aue_crl_core.data.layouts.table import LayoutOptions
     from aue_crl_core.data.prepare import prepare
 
     require(finder in FINDERS, "--finder", f"be one of {', '.join(FINDERS)}", finder)

@@ -22,9 +22,9 @@ from aue_crl_core.config import require
 from aue_crl_core.engines import EngineName
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName
-from aue_crl_core.media.overlay_writer import OverlayWriter, open_overlay
-from aue_crl_core.media.sinks import JsonlSink, Sink, open_sink
-from aue_crl_core.media.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
+from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
+from aue_crl_core.media.writing.overlays import OverlayWriter, open_overlay
+from aue_crl_core.media.writing.sinks import JsonlSink, Sink, open_sink
 from aue_crl_core.types import FacePrediction, Frame
 
 BATCH: Final = 8

@@ -62,10 +62,10 @@ def command(
     from aue_crl_core.data.index import DatasetIndex
 
     try:
-        from aue_crl_core.training.distributed import launched_first
-        from aue_crl_core.training.imagenet import INIT
+        from aue_crl_core.training.processes.processes import launched_first
         from aue_crl_core.training.run import train
         from aue_crl_core.training.stages import SEQUENCE
+        from aue_crl_core.training.weights.imagenet import INIT
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
         raise MissingDependencyError(package, "train", "training", import_failure(error, package)) from error
@@ -111,20 +111,20 @@ def configure(
         ConfigError: a value out of its range, or a file that cannot be used.
     """
     from aue_crl_core.training.config import make_config, read_config
-    from aue_crl_core.training.directory import ORDER
+    from aue_crl_core.training.stages import STAGES
 
     said = file is not None and "vocabulary" in read_config(file)
     vocabulary = None if said else data[0].vocabulary
     settings = make_config(file, model=model, batch_size=batch_size, seed=seed, vocabulary=vocabulary)
     if epochs is None:
         return settings
-    changed = {name: dataclasses.replace(getattr(settings, name), epochs=epochs) for name in ORDER}
+    changed = {name: dataclasses.replace(getattr(settings, name), epochs=epochs) for name in STAGES}
     return dataclasses.replace(settings, **changed)
 
 
 def default_landmarks(output: Path) -> Path | None:
     """The shipped checkpoint, for a run that has trained no landmark net of its own."""
     from aue_crl_core.engines import find_weights
-    from aue_crl_core.training.directory import RunPaths
+    from aue_crl_core.training.directory.paths import RunPaths
 
     return None if "landmark" in RunPaths(output).finished() else find_weights("edge", "torch")

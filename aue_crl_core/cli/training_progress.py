@@ -65,7 +65,7 @@ class TrainingProgress:
 
     def begin(self, init: str | None, data: Sequence[DatasetIndex]) -> None:
         """What is going to be done, and on what."""
-        from aue_crl_core.training.engine import resolve_precision
+        from aue_crl_core.training.loop import resolve_precision
 
         precision = resolve_precision(self._device, self._config.precision)
         self.say(
@@ -142,7 +142,7 @@ class TrainingProgress:
 
     def end(self, data: Path) -> None:
         """What there is now, and the next commands."""
-        from aue_crl_core.training.directory import BEST_FILE
+        from aue_crl_core.training.directory.paths import BEST_FILE
 
         minutes, seconds = divmod(round(time.monotonic() - self._started), 60)
         hours, minutes = divmod(minutes, 60)

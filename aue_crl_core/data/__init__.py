@@ -1,0 +1,1 @@
+"""From the layouts that datasets come in to an index, and from an index to samples."""

@@ -18,7 +18,7 @@ from aue_crl_core.data.transforms import Augmentation, degrade, jittered, mirror
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_box, map_from_points
 from aue_crl_core.facs import NUM_POINTS
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image, Points
 
 BOX_CROP_SCALE = 1.15

@@ -20,10 +20,10 @@ import numpy as np
 from aue_crl_core.data.archives import packed
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.layouts import LayoutOptions, find_layout
+from aue_crl_core.data.layouts.table import LayoutOptions, find_layout
 from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.facs import NUM_POINTS
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox
 
 FinderFactory = Callable[[], FaceFinder]

@@ -27,8 +27,8 @@ import numpy as np
 
 from aue_crl_core import facs
 from aue_crl_core.data.au_labels import as_row, column_unit, occurrence
-from aue_crl_core.data.class_folders import FOLDER_NAMES
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.layouts.class_folders import FOLDER_NAMES
 from aue_crl_core.errors import DatasetError, MissingDependencyError, import_failure
 from aue_crl_core.types import FaceBox
 

@@ -16,7 +16,7 @@ from aue_crl_core.evaluation.au_metrics import ActionUnitMetrics, compute_action
 from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
 from aue_crl_core.faces.landmarks import LocatedFace
 from aue_crl_core.facs import ACTION_UNITS
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image
 
 BoxSource = Literal["auto", "index", "detect"]

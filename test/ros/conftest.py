@@ -34,7 +34,7 @@ def domain():
 @pytest.fixture
 def node(domain):
     """Makes a `DdsTransport`, closed after the test."""
-    from aue_crl_ros.dds_transport import DdsTransport
+    from aue_crl_ros.transports.dds.transport import DdsTransport
 
     made = []
 
@@ -71,7 +71,7 @@ def filled(domain):
     """Makes a message of any type, each of its fields drawn from a generator, two elements in every sequence."""
     from rosbags.interfaces import Nodetype
 
-    from aue_crl_ros.interfaces import typestore
+    from aue_crl_ros.messages.interfaces import typestore
 
     store = typestore()
 

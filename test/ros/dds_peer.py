@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 
-from aue_crl_ros.dds_transport import DdsTransport
-from aue_crl_ros.transport import LATCHED, RESULT, SENSOR
+from aue_crl_ros.transports.dds.transport import DdsTransport
+from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR
 
 
 def main(task: str, *arguments: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aue_crl_ros import conversions
-from aue_crl_ros.interfaces import StoreMessages
+from aue_crl_ros.messages import conversions
+from aue_crl_ros.messages.interfaces import StoreMessages
 
 SECOND = 10**9
 START_NS = 1_700_000_000 * SECOND

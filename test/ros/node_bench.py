@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from aue_crl_ros.transport import RESULT, Qos
+from aue_crl_ros.transports.transport import RESULT, Qos
 
 ROOT = Path(__file__).parents[2]
 S = 1_000_000_000

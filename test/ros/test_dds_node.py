@@ -34,7 +34,7 @@ from aue_crl_core import FaceAnalyzer, facs
 from aue_crl_core.cli.main import main
 from aue_crl_core.engines import find_weights
 from aue_crl_ros.player import letterboxed
-from aue_crl_ros.transport import LATCHED, RESULT
+from aue_crl_ros.transports.transport import LATCHED, RESULT
 
 EXPRESSIONS, EVENT, MODEL = (
     f"aue_crl/msg/{name}" for name in ("FaceExpressionArray", "ExpressionEvent", "ModelDescription")
@@ -93,7 +93,7 @@ def robot(start, tmp_path_factory):
 @pytest.fixture(scope="module")
 def ears(domain, robot):
     """The test's own node."""
-    from aue_crl_ros.dds_transport import DdsTransport
+    from aue_crl_ros.transports.dds.transport import DdsTransport
 
     with DdsTransport("test") as transport:
         yield transport
@@ -450,8 +450,8 @@ def test_a_neutral_face_is_learned_and_forgotten_by_service(camera, results, dom
 
 HANG = """
 import signal, sys
-from aue_crl_ros.dds_transport import DdsTransport
-from aue_crl_ros.transport import RESULT
+from aue_crl_ros.transports.dds.transport import DdsTransport
+from aue_crl_ros.transports.transport import RESULT
 topic, kind = sys.argv[1:]
 with DdsTransport("slow") as transport:
     transport.subscription(topic, kind, RESULT, lambda message: print("heard", flush=True))
@@ -528,7 +528,7 @@ def test_a_camera_that_dies_ends_its_faces_and_comes_back(play, hear, results, r
 def test_compressed_images_simulated_time_privacy_and_a_domain_of_its_own(
     start_node, listen, domain, eventually, portrait
 ):
-    from aue_crl_ros.dds_transport import DdsTransport
+    from aue_crl_ros.transports.dds.transport import DdsTransport
 
     options = ["--image-topic", "/front/image", "--compressed", "--use-sim-time", "--remap", "~/expressions:=/faces"]
     private = ["--param", "debug_image:=true", "--param", "privacy:=true", "--hri"]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core.errors import ConfigError, ImageError
-from aue_crl_core.media.sources import resolve_sources
+from aue_crl_core.media.reading.sources import resolve_sources
 from aue_crl_ros.player import (
     CameraSettings,
     argument_parser,
@@ -38,7 +38,7 @@ class Recorder:
     closed: int = 0
 
     def __post_init__(self):
-        from aue_crl_ros.interfaces import StoreMessages
+        from aue_crl_ros.messages.interfaces import StoreMessages
 
         self.messages = StoreMessages()
 

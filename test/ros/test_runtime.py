@@ -20,9 +20,9 @@ pytest.importorskip("rosbags")
 from onnxruntime import InferenceSession
 
 from aue_crl_core.errors import CheckpointError, ConfigError
-from aue_crl_ros.names import NodeNames
-from aue_crl_ros.parameters import Settings
+from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
+from aue_crl_ros.transports.dds.names import NodeNames
 
 SETTINGS = Settings(detector="cascade", threads=1, min_event_s=0.0)
 RESULTS = ("~/expressions", "~/events")

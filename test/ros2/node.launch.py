@@ -28,8 +28,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from aue_crl.msg import ExpressionEvent, FaceExpression, FaceExpressionArray, ModelDescription
 from aue_crl.srv import CalibrateNeutral, ForgetNeutral
-from aue_crl_ros.images import ENCODINGS
-from aue_crl_ros.ros_transport import HAS_MATCHED_EVENTS
+from aue_crl_ros.messages.image_decoding import ENCODINGS
+from aue_crl_ros.transports.ros import HAS_MATCHED_EVENTS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from probe import Collected, Probe

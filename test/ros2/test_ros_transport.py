@@ -5,8 +5,8 @@ import array
 import numpy as np
 import pytest
 
-from aue_crl_ros.ros_transport import RosMessages, profile
-from aue_crl_ros.transport import LATCHED, RESULT, SENSOR
+from aue_crl_ros.transports.ros import RosMessages, profile
+from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR
 
 
 def test_a_numpy_array_becomes_an_unbounded_sequence():

@@ -9,7 +9,7 @@ import pytest
 
 from aue_crl_core.cli.main import main
 from aue_crl_core.facs import BASIC_EXPRESSIONS
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 
 
 def demo(*arguments: object) -> int:

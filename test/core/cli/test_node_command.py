@@ -10,7 +10,7 @@ pytest.importorskip("yaml")
 
 from aue_crl_core.cli.main import main
 from aue_crl_ros import dds_node
-from aue_crl_ros.parameters import Settings
+from aue_crl_ros.parameters.declarations import Settings
 
 FILE = """
 /**: {ros__parameters: {max_faces: 2, weights: edge, unit_on: 0.7}}

@@ -19,7 +19,7 @@ from aue_crl_core.data.prepare import prepare
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
-from aue_crl_core.media.images import load_image
+from aue_crl_core.media.reading.pixels import load_image
 
 SIZE = Preprocessing(input_size=96)
 NONE = Augmentation(rotation_deg=0, shift=0, scale=0, flip=0, grey=0, soften=0, light=0, erase=0)

@@ -11,7 +11,7 @@ from dataset_trees import POINTS, points_text, write
 pytest.importorskip("pyarrow")
 
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.data.layouts import LayoutOptions
+from aue_crl_core.data.layouts.table import LayoutOptions
 from aue_crl_core.data.prepare import prepare
 from aue_crl_core.errors import DatasetError
 

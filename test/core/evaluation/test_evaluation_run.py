@@ -61,7 +61,7 @@ def test_every_labelled_image_is_scored_by_both_heads(analyzer, thumbnails):
 
 
 def test_the_figures_are_those_of_the_analyzer(analyzer, photographs):
-    from aue_crl_core.media.images import load_image
+    from aue_crl_core.media.reading.pixels import load_image
 
     right = 0
     for record in photographs.records:
@@ -127,7 +127,7 @@ def coded(index, **row):
 
 
 def test_action_unit_labels_are_scored_beside_the_expressions(analyzer, photographs):
-    from aue_crl_core.media.images import load_image
+    from aue_crl_core.media.reading.pixels import load_image
 
     index = coded(photographs)
     result = evaluate(analyzer, index)

@@ -14,10 +14,10 @@ from safetensors.torch import load_file  # noqa: E402
 
 from aue_crl_core.checkpoint import load_network, read_info  # noqa: E402
 from aue_crl_core.training.config import Schedule, TrainConfig  # noqa: E402
-from aue_crl_core.training.history import read_history  # noqa: E402
+from aue_crl_core.training.directory.history import read_history  # noqa: E402
+from aue_crl_core.training.directory.state import read_progress  # noqa: E402
 from aue_crl_core.training.reporter import Silent  # noqa: E402
 from aue_crl_core.training.run import train  # noqa: E402
-from aue_crl_core.training.state import read_progress  # noqa: E402
 
 
 class Interrupted(Exception):

@@ -13,7 +13,7 @@ pytest.importorskip("tensorboard")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from aue_crl_core.training.history import read_history  # noqa: E402
+from aue_crl_core.training.directory.history import read_history  # noqa: E402
 from aue_crl_core.training.run import train  # noqa: E402
 
 _opened: set[str] = set()

@@ -24,10 +24,10 @@ from aue_crl_core.errors import CheckpointError, ConfigError, DatasetError, Trai
 from aue_crl_core.facs import prior_levels  # noqa: E402
 from aue_crl_core.networks import build_network  # noqa: E402
 from aue_crl_core.training.config import Schedule  # noqa: E402
-from aue_crl_core.training.history import read_history  # noqa: E402
+from aue_crl_core.training.directory.history import read_history  # noqa: E402
+from aue_crl_core.training.directory.state import STATE_FILE, read_progress  # noqa: E402
 from aue_crl_core.training.reporter import Silent  # noqa: E402
 from aue_crl_core.training.run import train  # noqa: E402
-from aue_crl_core.training.state import STATE_FILE, read_progress  # noqa: E402
 
 
 class Interrupted(Exception):

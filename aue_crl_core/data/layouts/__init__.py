@@ -1,0 +1,1 @@
+"""One file a published dataset layout, and the table of them."""

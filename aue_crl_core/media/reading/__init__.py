@@ -1,0 +1,1 @@
+"""From files, folders, films and cameras to frames."""

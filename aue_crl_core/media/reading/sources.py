@@ -1,0 +1,303 @@
+"""Where frames come from: image files, globs, folders, videos, cameras. A bad source never stops the others."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import cv2
+import numpy as np
+
+from aue_crl_core.errors import ImageError
+from aue_crl_core.media.reading.completeness import missing_bytes
+from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES, load_image, swap_red_blue
+from aue_crl_core.types import Frame
+
+if TYPE_CHECKING:
+    import av
+    from av.video.frame import VideoFrame
+
+VIDEO_SUFFIXES: Final = frozenset(
+    {
+        *{".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4"},
+        *{".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv", ".y4m"},
+    }
+)
+"""File name endings, lower case, that are taken for videos."""
+
+
+class FrameSource(Protocol):
+    """One thing that gives frames. Iterate it to read; each iteration starts anew."""
+
+    @property
+    def name(self) -> str:
+        """The path, URL or device, as it appears in `Frame.source`."""
+
+    @property
+    def is_stream(self) -> bool:
+        """True where the frames are one camera's, in order, so that faces can be followed from one to the next."""
+
+    @property
+    def frame_count(self) -> int | None:
+        """How many frames are to be expected; None where that can't be known beforehand."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second, as the source states it; None for images, or where it doesn't."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame that can be read, then raise `ImageError` if some could not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProblem:
+    """What the user should hear about an argument: an error, or only a note (`is_error` False: skipped other files)."""
+
+    argument: str
+    message: str
+    is_error: bool = True
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One image file: one frame, index 0, time 0, no camera."""
+
+    path: Path
+    is_stream = False
+    frame_count = 1
+    fps = None
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield Frame(load_image(self.path), source=self.name)
+
+
+class VideoSource:
+    """A video file or stream URL, decoded by FFmpeg (PyAV); frames are turned upright by the stream's rotation.
+
+    `Frame.time_s` is the presentation time in seconds after the stream's start. Frames that the decoder could only
+    guess (their data is damaged or cut off) are not yielded; the error at the end counts them.
+    """
+
+    is_stream = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def frame_count(self) -> int | None:
+        return self._facts[0]
+
+    @property
+    def fps(self) -> float | None:
+        return self._facts[1]
+
+    @cached_property
+    def _facts(self) -> tuple[int | None, float | None]:
+        try:
+            with self._open() as container:
+                stream = container.streams.video[0]
+                fps = float(stream.average_rate) if stream.average_rate else None
+                seconds = container.duration / 1e6 if container.duration else None
+                guess = round(seconds * fps) if seconds and fps else None
+                return stream.frames or guess, fps
+        except ImageError:
+            return None, None
+
+    def __iter__(self) -> Iterator[Frame]:
+        import av
+
+        read, damaged, cut_off = 0, 0, False
+        with self._open() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    break
+                except av.error.FFmpegError:
+                    cut_off = True
+                    break
+                if packet.is_corrupt:
+                    damaged += 1
+                    continue
+                try:
+                    decoded = packet.decode()
+                except av.error.FFmpegError:
+                    damaged += 1
+                    continue
+                for picture in decoded:
+                    if picture.is_corrupt:
+                        damaged += 1
+                        continue
+                    yield Frame(_upright(picture, stream), self.name, read, _seconds(picture, stream, read), self.name)
+                    read += 1
+        if not cut_off and Path(self.name).is_file():
+            cut_off = missing_bytes(Path(self.name)) > 0
+        if cut_off:
+            raise ImageError(f"{self.name} ends mid-frame: it was cut off after {read} whole frames; copy it again")
+        if damaged:
+            raise ImageError(
+                f"{self.name} is damaged: {damaged} frames could not be decoded and were left out, {read} could"
+            )
+        if not read:
+            raise ImageError(f"{self.name} has no video frames")
+
+    def _open(self) -> av.container.InputContainer:
+        import av
+
+        if os.path.isfile(self.name) and not os.path.getsize(self.name):
+            raise ImageError(f"{self.name} is empty (0 bytes); a video was expected: copy or record it again")
+        try:
+            container = av.open(self.name)
+        except (av.error.FFmpegError, OSError) as error:
+            raise ImageError(
+                f"{self.name} cannot be opened as a video ({error.strerror}); it may be cut off, or of another kind"
+            ) from error
+        if not container.streams.video:
+            container.close()
+            raise ImageError(f"{self.name} has no video stream (sound only?)")
+        return container
+
+
+class CameraSource:
+    """A camera of this machine by index (0, 1, ...) or device file; `Frame.time_s` counts from its opening."""
+
+    is_stream = True
+    frame_count = None
+    fps = None
+
+    def __init__(self, device: int | str) -> None:
+        self._device = device
+        self.name = str(device)
+
+    def __iter__(self) -> Iterator[Frame]:
+        camera = cv2.VideoCapture(self._device)
+        try:
+            if not camera.isOpened():
+                raise ImageError(
+                    f"camera {self.name} cannot be opened; is it connected, used by no one else, and may you read it?"
+                )
+            camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+            start, index = time.monotonic(), 0
+            while True:
+                ok, image = camera.read()
+                if not ok:
+                    raise ImageError(f"camera {self.name} gave no more frames after {index}; was it unplugged?")
+                rgb = swap_red_blue(image)
+                yield Frame(rgb, self.name, index, time.monotonic() - start, self.name)
+                index += 1
+        finally:
+            camera.release()
+
+
+def resolve_sources(arguments: Sequence[str | Path]) -> tuple[list[FrameSource], list[SourceProblem]]:
+    """Turn what a user typed into sources, in the order typed; inside folders and globs in natural order (2 before 10).
+
+    An argument is an image file, a video file, a folder (searched recursively; hidden and other files are counted in a
+    note), a glob, a camera index, a device file under /dev, or a URL (`rtsp://...`). Nothing is decoded here.
+    """
+    sources: list[FrameSource] = []
+    problems: list[SourceProblem] = []
+    for argument in map(str, arguments):
+        path = Path(argument)
+        if path.is_dir():
+            _add_files(argument, _files_below(path), sources, problems)
+        elif path.is_file():
+            source = _file_source(path)
+            if source is None:
+                problems.append(
+                    SourceProblem(argument, f"{path} is neither an image nor a video by its name and content")
+                )
+            else:
+                sources.append(source)
+        elif argument.isdigit():
+            sources.append(CameraSource(int(argument)))
+        elif argument.startswith("/dev/") and path.exists():
+            sources.append(CameraSource(argument))
+        elif "://" in argument:
+            sources.append(VideoSource(argument))
+        elif glob.has_magic(argument):
+            _add_files(argument, _files_matching(argument), sources, problems)
+        else:
+            problems.append(
+                SourceProblem(argument, f"{argument} does not exist; give an image, folder, video or camera index")
+            )
+    return sources, problems
+
+
+def _add_files(argument: str, files: list[Path], sources: list[FrameSource], problems: list[SourceProblem]) -> None:
+    visible = [path for path in files if not path.name.startswith(".")]
+    found = [source for path in visible if (source := _source_by_suffix(path)) is not None]
+    sources.extend(found)
+    skipped = len(files) - len(found)
+    if not files:
+        problems.append(SourceProblem(argument, f"{argument} holds or matches no file; images or videos were expected"))
+    elif not found:
+        problems.append(SourceProblem(argument, f"{argument} holds no image or video, only {skipped} other files"))
+    elif skipped:
+        problems.append(SourceProblem(argument, f"{argument}: skipped {skipped} other files", is_error=False))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted((path for path in folder.rglob("*") if path.is_file()), key=_natural_order)
+
+
+def _files_matching(pattern: str) -> list[Path]:
+    files: list[Path] = []
+    for path in sorted(map(Path, glob.glob(pattern, recursive=True)), key=_natural_order):
+        if path.is_file():
+            files.append(path)
+        elif path.is_dir() and "**" not in pattern:
+            files.extend(_files_below(path))
+    return files
+
+
+def _source_by_suffix(path: Path) -> FrameSource | None:
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return ImageSource(path)
+    return VideoSource(str(path)) if suffix in VIDEO_SUFFIXES else None
+
+
+def _file_source(path: Path) -> FrameSource | None:
+    """A file that the user named: by its suffix, or as an image if its first bytes say so."""
+    source = _source_by_suffix(path)
+    if source is None and cv2.haveImageReader(str(path)):
+        return ImageSource(path)
+    return source
+
+
+def _natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key: numbers inside names by value, so that frame2 comes before frame10."""
+    parts = re.split(r"([0-9]+)", str(path))
+    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts if part]
+
+
+def _seconds(picture: VideoFrame, stream: av.video.stream.VideoStream, index: int) -> float:
+    if picture.pts is None or picture.time_base is None:
+        return index / float(stream.average_rate or 25)
+    start = float((stream.start_time or 0) * stream.time_base)
+    return max(0.0, float(picture.pts * picture.time_base) - start)
+
+
+def _upright(picture: VideoFrame, stream: av.video.stream.VideoStream) -> np.ndarray:
+    """RGB, turned by the display matrix (degrees counterclockwise; PyAV before 14 has it on the stream only)."""
+    degrees = getattr(picture, "rotation", None)
+    if degrees is None:
+        degrees = stream.side_data.get("DISPLAYMATRIX", 0)
+    turns = round(degrees / 90) % 4
+    image = picture.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -1,0 +1,1 @@
+"""Files that results go into: tables and overlays."""

@@ -1,0 +1,1 @@
+"""What a stage trains on: samples, batches, and the cache of frozen features."""

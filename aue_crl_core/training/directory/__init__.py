@@ -1,0 +1,1 @@
+"""What a run leaves on disk: where it lies, its state, its history, its overview."""

@@ -1,0 +1,1 @@
+"""Weights before, during and after a stage: where it starts, their average, their temperatures."""

@@ -1,0 +1,1 @@
+"""Rosbags, read and written again. Importing these needs the package rosbags, not ROS."""

@@ -1,0 +1,1 @@
+"""Message types, and conversions between messages and the core's values."""

@@ -1,0 +1,1 @@
+"""The node's parameters, and the files that set them."""

@@ -1,0 +1,1 @@
+"""The node without its middleware: from images that arrive to observations."""

@@ -1,0 +1,61 @@
+"""Folders named after expressions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aue_crl_core.data.layouts import class_folders
+from aue_crl_core.errors import DatasetError
+from aue_crl_core.facs import BASIC_EXPRESSIONS
+
+
+def _tree(root: Path, photograph_path: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photograph_path, root / name)
+    return root
+
+
+def test_split_and_class_folders(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "train/fear/b.jpg", "train/fear/a.JPG", "valid/neutral/c.jpeg")
+    rows = [(r.image, r.split, BASIC_EXPRESSIONS[r.label]) for r in class_folders.read(root)]
+    assert rows == [
+        ("train/fear/a.JPG", "train", "fear"),
+        ("train/fear/b.jpg", "train", "fear"),
+        ("valid/neutral/c.jpeg", "valid", "neutral"),
+    ]
+
+
+def test_without_split_folders_all_is_train(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "anger/a.jpg", "sadness/b.jpg")
+    assert [r.split for r in class_folders.read(root)] == ["train", "train"]
+
+
+def test_adjectives_and_any_case_name_a_class_too(tmp_path, photograph_path):
+    names = ["Surprised", "Scared", "Disgusted", "HAPPY", "Sad", "Angry", "Neutral"]
+    root = _tree(tmp_path, photograph_path, *(f"train/{name}/a.jpg" for name in names))
+    labels = {Path(r.image).parent.name: r.label for r in class_folders.read(root)}
+    assert [labels[name] for name in names] == list(range(7))
+
+
+def test_other_files_are_passed_over(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "anger/a.jpg")
+    (root / "anger/notes.txt").write_text("seen in March")
+    (root / "anger/Thumbs.db").write_bytes(b"\0")
+    assert [r.image for r in class_folders.read(root)] == ["anger/a.jpg"]
+
+
+def test_a_folder_of_no_expression_is_listed_and_not_dropped_silently(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "train/fear/a.jpg", "train/contempt/b.jpg", "valid/fear/c.jpg")
+    unusable = [r for r in class_folders.read(root) if not r.usable]
+    assert [(r.image, r.split, r.label) for r in unusable] == [("train/contempt/b.jpg", "train", None)]
+    assert "'contempt' is no basic expression" in unusable[0].reason
+
+
+def test_no_class_folder_at_all_is_an_error(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "holiday/a.jpg")
+    with pytest.raises(DatasetError, match=r"no folder below .* surprise, fear"):
+        list(class_folders.read(root))

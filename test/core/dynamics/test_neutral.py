@@ -1,0 +1,135 @@
+"""A resting face that looks angry, learned and then read as neutral; and what a bad lesson must not break."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aue_crl_core import facs
+from aue_crl_core.dynamics.neutral import MAX_BIAS, NeutralCalibration, NeutralProfile
+from aue_crl_core.errors import ConfigError
+from aue_crl_core.types import FaceBox, FacePrediction
+
+
+def _prediction(likely: dict[str, float], units: dict[int, float] | None = None, state="ok") -> FacePrediction:
+    names = facs.BASIC_EXPRESSIONS
+    rest = (1 - sum(likely.values())) / max(1, len(names) - len(likely))
+    full = {name: likely.get(name, rest) for name in names}
+    best = max(full, key=full.get)
+    points = np.zeros((68, 2), np.float32)
+    unit_values = dict.fromkeys(facs.ACTION_UNITS, 0.0) | (units or {})
+    return FacePrediction("f1", FaceBox(0, 0, 9, 9), best, full[best], full, unit_values, points, state)
+
+
+ANGRY_AT_REST = _prediction({"anger": 0.6, "neutral": 0.2}, {4: 0.5, 12: 0.1})
+
+
+def test_a_resting_face_that_looks_angry_is_read_as_neutral():
+    profile = NeutralProfile.learned([ANGRY_AT_REST] * 3)
+    face = profile.apply(ANGRY_AT_REST)
+    assert profile.reads_neutral
+    assert (face.expression, face.confidence) == ("neutral", face.probabilities["neutral"])
+    assert face.probabilities["neutral"] == pytest.approx(2 * face.probabilities["anger"])
+    assert math.fsum(face.probabilities.values()) == pytest.approx(1)
+
+
+def test_expressions_of_that_face_are_still_seen():
+    profile = NeutralProfile.learned([ANGRY_AT_REST] * 3)
+    for name in facs.BASIC_EXPRESSIONS:
+        assert profile.apply(_prediction({name: 0.97})).expression == name
+
+
+def test_units_are_relative_to_rest():
+    profile = NeutralProfile.learned([ANGRY_AT_REST] * 3)
+    at = lambda p: profile.apply(_prediction({"anger": 0.5}, {4: p})).action_units[4]  # noqa: E731
+    assert [at(p) for p in (0.3, 0.5, 0.75, 1.0)] == pytest.approx([0, 0, 0.5, 1])
+
+
+def test_a_face_that_is_neutral_at_rest_is_left_alone():
+    face = _prediction({"neutral": 0.9}, {})
+    profile = NeutralProfile.learned([face])
+    assert set(profile.bias.values()) == {0.0}
+    assert profile.apply(face).probabilities == pytest.approx(face.probabilities)
+
+
+def test_a_lesson_learned_while_smiling_is_known_as_one_and_does_not_invert_the_smile():
+    smile = _prediction({"happiness": 0.98}, {6: 0.99, 12: 0.99})
+    profile = NeutralProfile.learned([smile] * 10)
+    assert not profile.reads_neutral
+    assert profile.apply(smile).expression == "happiness"
+    assert profile.apply(_prediction({"sadness": 0.7})).expression == "sadness"
+    assert profile.apply(smile).action_units[12] > 0.5
+
+
+distribution = st.lists(st.floats(1e-4, 1), min_size=7, max_size=7).map(
+    lambda v: dict(zip(facs.BASIC_EXPRESSIONS, [x / math.fsum(v) for x in v], strict=True))
+)
+unit_values = st.dictionaries(st.sampled_from(facs.ACTION_UNITS), st.floats(0, 1))
+
+
+@given(st.lists(st.tuples(distribution, unit_values), min_size=1, max_size=5), distribution, unit_values)
+def test_whatever_was_learned_the_result_is_a_distribution_and_the_correction_bounded(lessons, seen, units):
+    profile = NeutralProfile.learned([_prediction(p, u) for p, u in lessons])
+    before = _prediction(seen, units)
+    face = profile.apply(before)
+    assert math.fsum(face.probabilities.values()) == pytest.approx(1)
+    assert face.expression == max(face.probabilities, key=face.probabilities.get)
+    for name in facs.BASIC_EXPRESSIONS:
+        odds = face.probabilities[name] * before.probabilities["neutral"]
+        odds /= face.probabilities["neutral"] * before.probabilities[name]
+        assert math.exp(-MAX_BIAS) - 1e-9 <= odds <= 1 + 1e-9
+    for unit, p in face.action_units.items():
+        assert 0 <= p <= before.action_units[unit] + 1e-12
+
+
+def test_a_vocabulary_without_neutral_has_its_units_corrected_only():
+    full = dict.fromkeys(facs.COMPOUND_EXPRESSIONS, 1 / 11)
+    points = np.zeros((68, 2), np.float32)
+    units = dict.fromkeys(facs.ACTION_UNITS, 0.5)
+    face = FacePrediction("f1", FaceBox(0, 0, 9, 9), next(iter(full)), 1 / 11, full, units, points)
+    profile = NeutralProfile.learned([face])
+    assert not profile.reads_neutral
+    assert profile.apply(face).probabilities == pytest.approx(full)
+    assert set(profile.apply(face).action_units.values()) == {0.0}
+
+
+def test_nothing_is_learned_from_nothing():
+    with pytest.raises(ConfigError, match="at least one prediction"):
+        NeutralProfile.learned([])
+
+
+def test_a_calibration_is_over_when_its_time_on_the_images_clock_is():
+    calibration = NeutralCalibration(1.0)
+    stamps = [100.0, 100.4, 100.8, 101.1]
+    assert [calibration.add(ANGRY_AT_REST, s) for s in stamps] == [False, False, False, True]
+    assert calibration.frames == 4
+    assert calibration.profile() == NeutralProfile.learned([ANGRY_AT_REST] * 4)
+
+
+def test_bad_images_take_time_and_teach_nothing():
+    calibration = NeutralCalibration(1.0)
+    bad = _prediction({"anger": 0.9}, state="low_quality")
+    assert [calibration.add(bad, s) for s in (0.0, 0.5, 0.9)] == [False] * 3
+    assert calibration.add(ANGRY_AT_REST, 1.0)
+    assert calibration.frames == 1
+    assert calibration.profile() is None
+
+
+def test_the_same_image_again_teaches_nothing_more_and_time_that_starts_over_starts_over():
+    calibration = NeutralCalibration(1.0)
+    for stamp in (50.0, 50.0, 50.5):
+        assert not calibration.add(ANGRY_AT_REST, stamp)
+    assert calibration.frames == 2
+    assert not calibration.add(ANGRY_AT_REST, 3.0)
+    assert calibration.frames == 1
+    assert calibration.add(ANGRY_AT_REST, 4.0)
+
+
+@pytest.mark.parametrize("duration", [0, -1, math.inf, math.nan])
+def test_its_duration_is_checked(duration):
+    with pytest.raises(ConfigError, match="duration_s must be"):
+        NeutralCalibration(duration)

@@ -1,0 +1,156 @@
+"""Smoothing, the label in force, and what a bad image does to them: truth tables on stamps, and properties."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aue_crl_core import facs
+from aue_crl_core.dynamics.smoothing import TemporalConfig, TemporalFilter
+from aue_crl_core.errors import ConfigError
+from aue_crl_core.types import FaceBox, FacePrediction
+
+POINTS = np.zeros((68, 2), np.float32)
+
+
+def _prediction(probabilities: dict[str, float], units: float = 0.0, state="ok", face_id: str = "f1") -> FacePrediction:
+    rest = (1 - sum(probabilities.values())) / (7 - len(probabilities))
+    full = {name: probabilities.get(name, rest) for name in facs.BASIC_EXPRESSIONS}
+    best = max(full, key=full.get)
+    return FacePrediction(
+        face_id, FaceBox(0, 0, 9, 9), best, full[best], full, dict.fromkeys(facs.ACTION_UNITS, units), POINTS, state
+    )
+
+
+HAPPY = _prediction({"happiness": 0.88}, units=1.0)
+SAD = _prediction({"sadness": 0.88})
+
+
+def test_the_first_prediction_is_taken_as_it_is():
+    assert TemporalFilter().update(HAPPY, 100.0) == HAPPY
+
+
+def test_after_one_time_constant_the_new_counts_63_percent():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0.5))
+    smooth.update(HAPPY, 10.0)
+    face = smooth.update(SAD, 10.5)
+    gain = 1 - math.exp(-1)
+    assert face.probabilities["sadness"] == pytest.approx(0.02 + gain * 0.86)
+    assert face.action_units[12] == pytest.approx(1 - gain)
+    assert (face.expression, face.confidence) == ("sadness", face.probabilities["sadness"])
+
+
+@given(st.integers(1, 40))
+def test_the_frame_rate_does_not_matter(steps):
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0.3))
+    smooth.update(HAPPY, 0.0)
+    for i in range(1, steps + 1):
+        face = smooth.update(SAD, 0.6 * i / steps)
+    assert face.action_units[1] == pytest.approx(math.exp(-2))
+
+
+distribution = st.lists(st.floats(0.01, 1), min_size=7, max_size=7).map(lambda v: [x / math.fsum(v) for x in v])
+
+
+@given(st.lists(st.tuples(distribution, st.floats(0, 1), st.floats(0, 2)), min_size=1, max_size=20))
+def test_it_stays_a_distribution_within_what_came_in(inputs):
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0.4))
+    stamp, seen = 0.0, []
+    for values, unit, elapsed in inputs:
+        stamp += elapsed
+        seen.append(values)
+        face = smooth.update(_prediction(dict(zip(facs.BASIC_EXPRESSIONS[:6], values[:6], strict=True)), unit), stamp)
+        got = list(face.probabilities.values())
+        assert math.fsum(got) == pytest.approx(1, abs=1e-9)
+        for i, p in enumerate(got):
+            column = [row[i] for row in seen]
+            assert min(column) - 1e-9 <= p <= max(column) + 1e-9
+        assert face.confidence == face.probabilities[face.expression]
+
+
+def test_the_label_in_force_yields_only_to_a_clear_lead():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0, hysteresis=0.1, uncertain_below=0))
+    table = [
+        ((0.50, 0.30), "happiness"),
+        ((0.40, 0.45), "happiness"),
+        ((0.40, 0.49), "happiness"),
+        ((0.40, 0.51), "sadness"),
+        ((0.45, 0.40), "sadness"),
+        ((0.55, 0.40), "happiness"),
+    ]
+    for stamp, ((happy, sad), label) in enumerate(table):
+        face = smooth.update(_prediction({"happiness": happy, "sadness": sad}), stamp)
+        assert (face.expression, face.confidence) == (label, pytest.approx(happy if label == "happiness" else sad))
+
+
+@pytest.mark.parametrize(("confidence", "state"), [(0.39, "uncertain"), (0.41, "ok")])
+def test_it_abstains_by_the_smoothed_confidence(confidence, state):
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0, uncertain_below=0.4))
+    assert smooth.update(_prediction({"fear": confidence}), 0.0).state == state
+
+
+def test_a_bad_image_holds_the_last_good_estimate():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0.3))
+    good = smooth.update(HAPPY, 0.0)
+    bad = smooth.update(_prediction({"sadness": 0.88}, state="low_quality"), 5.0)
+    assert bad.state == "low_quality"
+    assert (bad.expression, bad.probabilities, bad.action_units) == ("happiness", good.probabilities, good.action_units)
+    assert smooth.update(HAPPY, 5.1).expression == "happiness"
+
+
+def test_a_face_that_was_never_good_comes_as_it_is():
+    face = _prediction({"sadness": 0.88}, state="low_quality")
+    assert TemporalFilter().update(face, 0.0) is face
+
+
+@pytest.mark.parametrize(
+    ("second_s", "happiness"),
+    [(100.0, 0.88), (99.8, 0.88), (1.0, 0.02)],
+    ids=["the same stamp", "out of order", "a bag that starts over"],
+)
+def test_time_that_stands_still_is_no_step_and_time_that_starts_over_begins_anew(second_s, happiness):
+    smooth = TemporalFilter()
+    smooth.update(HAPPY, 100.0)
+    assert smooth.update(SAD, second_s).probabilities["happiness"] == pytest.approx(happiness)
+
+
+def test_a_step_back_does_not_stretch_the_next_step():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=1.0))
+    smooth.update(HAPPY, 100.0)
+    smooth.update(HAPPY, 99.6)
+    assert smooth.update(SAD, 100.0).action_units[1] == 1.0
+
+
+def test_faces_do_not_mix_and_can_be_forgotten():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=10))
+    smooth.update(HAPPY, 0.0)
+    other = _prediction({"sadness": 0.88}, face_id="g1")
+    assert smooth.update(other, 0.1).expression == "sadness"
+    smooth.forget(["f1", "nobody"])
+    assert smooth.update(SAD, 0.2).expression == "sadness"
+    assert smooth.update(_prediction({"fear": 0.9}, face_id="g1"), 0.3).expression == "sadness"
+
+
+def test_another_config_is_used_from_the_next_image_on():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=10))
+    smooth.update(HAPPY, 0.0)
+    assert smooth.update(SAD, 0.1).expression == "happiness"
+    smooth.config = TemporalConfig(smoothing_s=0)
+    assert smooth.update(SAD, 0.2).expression == "sadness"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("smoothing_s", -0.1), ("smoothing_s", math.inf), ("hysteresis", 1.1), ("uncertain_below", -1)]
+)
+def test_settings_are_checked(name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be"):
+        TemporalConfig(**{name: value})
+
+
+def test_a_stamp_that_is_not_finite_is_refused():
+    with pytest.raises(ConfigError, match="stamp_s must be finite"):
+        TemporalFilter().update(HAPPY, math.nan)

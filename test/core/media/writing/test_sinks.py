@@ -1,0 +1,171 @@
+"""Tables: the documented record, whatever the format, and a valid file whatever happens."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from aue_crl_core import facs
+from aue_crl_core.errors import ConfigError, MissingDependencyError
+from aue_crl_core.media.writing.sinks import csv_columns, open_sink
+from aue_crl_core.types import Frame
+
+SUFFIXES = [".jsonl", ".csv", ".parquet"]
+
+
+@pytest.fixture(autouse=True)
+def _parquet_is_installed(request):
+    if ".parquet" in request.node.name or "parquet" in request.node.name:
+        pytest.importorskip("pyarrow")
+
+
+@pytest.fixture
+def frame(photograph):
+    return Frame(photograph, source="clips/söndag.mp4", index=7, time_s=0.28)
+
+
+def read_rows(path):
+    """The records of a table, the same from all three formats (CSV: regrouped)."""
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path).to_pylist()
+    with path.open(encoding="utf-8", newline="") as file:
+        return [_regrouped(row) for row in csv.DictReader(file)]
+
+
+def _regrouped(row):
+    units = {str(unit): float(row[f"au_{unit}"]) for unit in facs.ACTION_UNITS}
+    names = {name: float(row["p_" + name.replace(" ", "_")]) for name in facs.BASIC_EXPRESSIONS}
+    return {
+        **{name: row[name] for name in ("source", "face_id", "expression", "state")},
+        "frame": int(row["frame"]),
+        **{name: float(row[name]) for name in ("time_s", "confidence")},
+        "box": [float(row[f"box_{name}"]) for name in "xywh"],
+        "probabilities": names,
+        "action_units": units,
+        "landmarks": [[float(row[f"x_{i}"]), float(row[f"y_{i}"])] for i in range(68)],
+    }
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_holds_the_same_record(tmp_path, frame, predict, suffix):
+    faces = [predict("f1", "happiness"), predict("f2", "fear", shift=(40, 3), state="uncertain")]
+    with open_sink(tmp_path / f"new folder/out{suffix}") as sink:
+        sink.write(frame, faces)
+    rows = read_rows(tmp_path / f"new folder/out{suffix}")
+    assert len(rows) == 2
+    for row, face in zip(rows, faces, strict=True):
+        expected = face.as_record(frame)
+        assert set(row) == set(expected)
+        for name in ("source", "frame", "time_s", "face_id", "expression", "state"):
+            assert row[name] == expected[name]
+        for name in ("probabilities", "action_units"):
+            assert row[name] == pytest.approx(expected[name])
+        assert row["confidence"] == pytest.approx(0.875)
+        np.testing.assert_allclose(row["box"], expected["box"], rtol=1e-6)
+        np.testing.assert_allclose(row["landmarks"], expected["landmarks"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_face_no_row_but_a_valid_file(tmp_path, frame, suffix):
+    path = tmp_path / f"out{suffix}"
+    with open_sink(path) as sink:
+        sink.write(frame, [])
+    assert path.is_file()
+    assert read_rows(path) == []
+
+
+def test_the_csv_header_is_there_before_any_face(tmp_path):
+    with open_sink(tmp_path / "out.csv"):
+        header = (tmp_path / "out.csv").read_text().strip().split(",")
+    assert header == csv_columns(facs.BASIC_EXPRESSIONS)
+    assert header[:8] == ["source", "frame", "time_s", "face_id", "box_x", "box_y", "box_w", "box_h"]
+    assert len(header) == len(set(header)) == 11 + 7 + 17 + 136
+
+
+def test_parquet_columns_are_typed_also_without_rows(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    open_sink(tmp_path / "out.parquet").close()
+    schema = pq.read_schema(tmp_path / "out.parquet")
+    assert schema.field("frame").type == pa.int64()
+    assert schema.field("landmarks").type.value_type.value_type == pa.float32()
+    assert [field.name for field in schema.field("probabilities").type] == list(facs.BASIC_EXPRESSIONS)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_compound_expressions_have_their_own_columns(tmp_path, frame, predict, suffix):
+    names = facs.COMPOUND_EXPRESSIONS
+    with open_sink(tmp_path / f"out{suffix}", expressions=names) as sink:
+        sink.write(frame, [predict("f1", "sadly angry", vocabulary="compound")])
+    if suffix == ".csv":
+        (row,) = csv.DictReader((tmp_path / "out.csv").open())
+        assert float(row["p_sadly_angry"]) == 0.875
+        assert "p_happiness" not in row
+    else:
+        (row,) = read_rows(tmp_path / f"out{suffix}")
+        assert list(row["probabilities"]) == list(names)
+        assert row["probabilities"]["sadly angry"] == pytest.approx(0.875)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_what_was_written_survives_a_kill(tmp_path, frame, predict, suffix):
+    sink = open_sink(tmp_path / f"out{suffix}")
+    sink.write(frame, [predict()])
+    assert len(read_rows(tmp_path / f"out{suffix}")) == 1, "readable before the file is closed"
+    sink.close()
+
+
+def test_parquet_appears_only_when_complete_and_long_films_go_in_groups(tmp_path, frame, predict):
+    import pyarrow.parquet as pq
+
+    path, faces = tmp_path / "out.parquet", [predict(f"f{i}") for i in range(50)]
+    with open_sink(path) as sink:
+        for _ in range(50):
+            sink.write(frame, faces)
+        assert not path.exists()
+        assert (tmp_path / "out.parquet.part").is_file()
+    assert not (tmp_path / "out.parquet.part").exists()
+    file = pq.ParquetFile(path)
+    assert file.metadata.num_rows == 2500
+    assert file.num_row_groups >= 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_interrupted_run_keeps_its_rows(tmp_path, frame, predict, suffix):
+    path = tmp_path / f"out{suffix}"
+
+    def run():
+        with open_sink(path) as sink:
+            sink.write(frame, [predict()])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert len(read_rows(path)) == 1
+
+
+def test_another_suffix_names_the_three(tmp_path):
+    with pytest.raises(ConfigError, match=r"must end in \.jsonl, \.csv or \.parquet, got '.*out\.xlsx'"):
+        open_sink(tmp_path / "out.xlsx")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_place_that_cannot_be_written(tmp_path, suffix):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        open_sink(tmp_path / "file" / f"out{suffix}")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingDependencyError, match=r"needs the package 'pyarrow': pip install 'aue-crl\[tables\]'"):
+        open_sink(tmp_path / "out.parquet")

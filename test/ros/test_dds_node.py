@@ -24,11 +24,12 @@ from node_bench import (
     stamp_ns,
     values_of,
 )
-from test_dds_service import Client
 
 pytest.importorskip("cyclonedds")
 pytest.importorskip("rosbags")
 pytest.importorskip("yaml")
+
+from dds_client import Client
 
 from aue_crl_core import FaceAnalyzer, facs
 from aue_crl_core.cli.main import main

@@ -23,7 +23,7 @@ from aue_crl_core.config import model_config  # noqa: E402
 from aue_crl_core.data.transforms import Augmentation  # noqa: E402
 from aue_crl_core.errors import ConfigError, TrainingError  # noqa: E402
 from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
-from aue_crl_core.training import feature_cache  # noqa: E402
+from aue_crl_core.training.batches import feature_cache  # noqa: E402
 from aue_crl_core.training.batches.feature_cache import (  # noqa: E402
     CachePlan,
     FeatureCache,

@@ -34,7 +34,7 @@ from aue_crl_core.data.prepare import prepare  # noqa: E402
 from aue_crl_core.data.transforms import Augmentation  # noqa: E402
 from aue_crl_core.errors import ConfigError  # noqa: E402
 from aue_crl_core.networks import build_network  # noqa: E402
-from aue_crl_core.training import feature_cache, loading  # noqa: E402
+from aue_crl_core.training.batches import feature_cache, loading  # noqa: E402
 from aue_crl_core.training.batches.loading import make_loader  # noqa: E402
 from aue_crl_core.training.config import Schedule  # noqa: E402
 from aue_crl_core.training.directory.journal import read_history  # noqa: E402

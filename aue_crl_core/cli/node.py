@@ -44,8 +44,8 @@ def command(
     Topics, types and parameters are those of the ROS 2 node (docs/ros.md). Ctrl-C ends it.
     """
     from aue_crl_ros.dds_node import run
-    from aue_crl_ros.parameters.declarations import Settings
     from aue_crl_ros.parameters import file as parameters_file
+    from aue_crl_ros.parameters.declarations import Settings
 
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s] [%(name)s]: %(message)s")
     values: dict[str, object] = dict(parameters_file.load(params_file, _NAME, namespace)) if params_file else {}

@@ -67,6 +67,10 @@ class CachePlan:
         """Blocks a view."""
         return -(-self.images // BLOCK)
 
+    def positions(self, block: int) -> list[int]:
+        """The images of a block."""
+        return list(range(block * BLOCK, min((block + 1) * BLOCK, self.images)))
+
 
 def cache_bytes(views: int, images: int, width: int, dtype: str) -> int:
     """Bytes of the features of `images` images in `views` views of `width` values each."""

@@ -17,7 +17,6 @@ from aue_crl_core.data.dataset import FaceDataset, Sample
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.batches.feature_cache import (
-    BLOCK,
     CachePlan,
     FeatureCache,
     FeatureViews,
@@ -73,8 +72,7 @@ class Maker:
     def _compute(self, cache: FeatureCache, view: int, missing: list[int], source: FaceDataset) -> None:
         self.network.eval()
         source.set_epoch(view)
-        positions = [p for b in missing for p in range(b * BLOCK, min((b + 1) * BLOCK, len(source)))]
-        loader = ordered_loader(source, positions, BLOCK, self.config)
+        loader = ordered_loader(source, [cache.plan.positions(block) for block in missing], self.config)
         for number, (block, batch) in enumerate(zip(missing, loader, strict=True)):
             cache.write(view, block, self._features(batch))
             self.on_block(number + 1, len(missing))

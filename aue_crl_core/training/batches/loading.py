@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.dataset import FaceDataset, hold_out
@@ -118,11 +118,11 @@ def make_loader(
     )
 
 
-def ordered_loader(dataset: TrainingSet, positions: list[int], batch_size: int, config: TrainConfig) -> DataLoader:
-    """Batches of some samples in the given order; the global random generator is left alone."""
+def ordered_loader(dataset: TrainingSet, batches: list[list[int]], config: TrainConfig) -> DataLoader:
+    """These batches of samples, by their positions; the global random generator is left alone."""
     return DataLoader(
-        Subset(dataset, positions),
-        batch_size,
+        dataset,
+        batch_sampler=batches,
         generator=torch.Generator().manual_seed(0),
         num_workers=config.workers,
         worker_init_fn=_one_thread,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -14,6 +15,12 @@ from aue_crl_ros.transports.transport import RESULT, Qos
 ROOT = Path(__file__).parents[2]
 S = 1_000_000_000
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+EXPRESSIONS, EVENT, MODEL = (
+    f"aue_crl/msg/{name}" for name in ("FaceExpressionArray", "ExpressionEvent", "ModelDescription")
+)
+DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+CAMERAS = ("neutral", "value", "left", "right", "silent", "events", "damaged", "stopped", "played", "hri")
+"""Those of the node that most tests share."""
 REPEAT_S = 2.0
 
 
@@ -95,6 +102,11 @@ class Camera:
         assert self._eventually(answered), f"no answer to an image of {self.topic}"
         assert len(answers(sent, results)) <= times
         return sent, answers(sent, results)[0]
+
+
+def steps_of_a_tenth():
+    """A clock by which a face is not lost, however long discovery, or an image sent again, takes."""
+    return itertools.count(time.time_ns(), S // 10).__next__
 
 
 def answers(sent, results):

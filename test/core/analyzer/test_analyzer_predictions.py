@@ -1,0 +1,68 @@
+"""From images to predictions, on real photographs. What the expression is, is a matter for the evaluation."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+
+from aue_crl_core import facs
+from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
+from aue_crl_core.types import Frame
+
+
+def test_the_face_of_a_portrait_is_found_where_it_is(hopper):
+    assert hopper.face_id == "f1"
+    right, left = hopper.landmarks[36:42].mean(axis=0), hopper.landmarks[42:48].mean(axis=0)
+    assert np.linalg.norm(right - (223, 176)) < 25
+    assert np.linalg.norm(left - (309, 176)) < 25
+    assert hopper.quality.face_score > 0.7
+    assert hopper.state != "low_quality"
+
+
+def test_a_prediction_keeps_its_promises(hopper):
+    assert list(hopper.probabilities) == list(facs.BASIC_EXPRESSIONS)
+    assert sum(hopper.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert hopper.confidence == max(hopper.probabilities.values()) == hopper.probabilities[hopper.expression]
+    assert list(hopper.action_units) == list(hopper.attention) == list(facs.ACTION_UNITS)
+    assert all(0 <= p <= 1 for p in hopper.action_units.values())
+    assert sum(hopper.attention.values()) == pytest.approx(1, abs=1e-5)
+    assert hopper.landmarks.shape == (68, 2)
+    assert hopper.landmarks.dtype == np.float32
+
+
+def test_the_record_is_json_as_it_stands(hopper, photograph):
+    record = json.loads(json.dumps(hopper.as_record(Frame(photograph, "hopper.jpg", 3, 0.12))))
+    assert (record["source"], record["frame"], record["time_s"], record["face_id"]) == ("hopper.jpg", 3, 0.12, "f1")
+    assert np.shape(record["landmarks"]) == (68, 2)
+    assert record["state"] in ("ok", "uncertain", "low_quality")
+
+
+def test_most_photographs_have_a_face_with_its_points_in_its_box(analyzer, raf_images):
+    found = [analyzer(image) for image in raf_images]
+    assert sum(map(bool, found)) >= len(raf_images) - 2
+    for face in (face for faces in found for face in faces):
+        x, y, w, h = face.box.as_list()
+        low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+        assert (low >= np.array((x, y)) - 1e-2).all()
+        assert (high <= np.array((x + w, y + h)) + 1e-2).all()
+
+
+def test_several_faces_are_given_largest_first_and_no_more_than_asked_for(analyzer, photograph):
+    small = cv2.resize(photograph, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    canvas = np.zeros((600, 800, 3), np.uint8)
+    canvas[:300, :256], canvas[:, 288:] = small, photograph
+    faces = analyzer(canvas)
+    assert [f.face_id for f in faces] == ["f1", "f2"]
+    assert faces[0].box.x > 288 > faces[1].box.x
+    one = FaceAnalyzer(analyzer.engine, analyzer.detector, AnalyzerConfig(max_faces=1))
+    assert [f.box.x > 288 for f in one(canvas)] == [True]
+
+
+def test_images_without_a_face_give_none(analyzer, empty):
+    for image in (empty, np.zeros((240, 320, 3), np.uint8), np.full((240, 320, 3), 255, np.uint8)):
+        assert analyzer(image) == []

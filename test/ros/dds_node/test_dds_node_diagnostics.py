@@ -1,0 +1,77 @@
+"""The running node's diagnostics: damaged images, rates and latencies, cameras that fall silent."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cyclonedds")
+pytest.importorskip("rosbags")
+pytest.importorskip("yaml")
+
+from node_bench import CAMERAS, DIAGNOSTICS, S, latest_status, stamp_ns, values_of
+
+OK, WARN = 0, 1
+
+
+def test_damaged_images_do_no_harm_and_are_told_in_the_diagnostics(camera, hear, results, eventually, portrait, robot):
+    diagnostics = hear("/diagnostics", DIAGNOSTICS)
+    damaged = camera("damaged")
+    damaged.wait_for_the_node()
+    damages = [{"encoding": "fancy8"}, {"step": 3}, {"height": 4000}, {"data": np.zeros(0, np.uint8)}, {"width": 0}]
+    endless = itertools.cycle(damages)
+
+    def status():
+        return latest_status(diagnostics, "/robot/aue_crl: /damaged/image")
+
+    def failed():
+        damaged.publisher.publish(damaged.message(portrait, time.time_ns(), **next(endless)))
+        return status() is not None and int(values_of(status())["failed"]) > 2 * len(damages)
+
+    assert eventually(failed)
+    assert status().level == WARN
+    assert re.match(r"\d+ images could not be decoded; the log says why", status().message)
+    assert results == []
+    _, got = damaged.show(portrait, results)
+    assert len(got.faces) == 1
+    assert "/damaged/image: an image could not be used" in robot.words()
+
+
+def test_the_diagnostics_tell_rates_latencies_and_what_runs(camera, hear, results, eventually, portrait):
+    diagnostics = hear("/diagnostics", DIAGNOSTICS)
+    value = camera("value")
+    for _ in range(3):
+        value.show(portrait, results)
+    diagnostics.clear()
+    assert eventually(lambda: diagnostics)
+    array = diagnostics[0]
+    assert 0 <= time.time_ns() - stamp_ns(array.header.stamp) < 10 * S
+    node = latest_status([array], "/robot/aue_crl")
+    assert (node.level, node.message) == (OK, "reading images")
+    assert values_of(node) == {"weights": "edge", "engine": "onnx", "device": "cpu"}
+    assert {status.name for status in array.status[1:]} == {f"/robot/aue_crl: /{name}/image" for name in CAMERAS}
+    seen = latest_status([array], "/robot/aue_crl: /value/image")
+    assert (seen.level, seen.hardware_id) == (OK, "/robot/aue_crl")
+    values = values_of(seen)
+    assert int(values["received"]) >= 3
+    assert (values["dropped"], values["failed"], values["faces"]) == ("0", "0", "1")
+    for name in ("latency p50", "latency p95"):
+        assert 0 < float(values[name].removesuffix(" ms")) < 10_000
+    assert 0 < float(values["output rate"].removesuffix(" Hz")) <= float(values["input rate"].removesuffix(" Hz"))
+
+
+def test_a_camera_that_falls_silent_is_warned_of(camera, hear, results, eventually, portrait):
+    diagnostics = hear("/diagnostics", DIAGNOSTICS)
+    camera("silent").show(portrait, results)
+    name = "/robot/aue_crl: /silent/image"
+
+    def stale():
+        status = latest_status(diagnostics, name)
+        return status is not None and "does the camera publish" in status.message
+
+    assert eventually(stale)
+    assert latest_status(diagnostics, name).level == WARN

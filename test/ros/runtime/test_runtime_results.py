@@ -1,0 +1,89 @@
+"""What becomes of an image: messages with its header, a picture for whoever wants one, a neutral face."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("rosbags")
+
+from memory_transport import START_NS
+from runtime_bench import SETTINGS, ids
+
+
+def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, transport, ask, photograph):
+    runtime = make()
+    runtime.activate()
+    transport.time_ns = START_NS + 40_000_000
+    got = ask(photograph)
+    assert got.header == transport.header()
+    assert (got.camera, got.image_height, got.image_width) == ("image", *photograph.shape[:2])
+    assert got.latency == pytest.approx(0.04)
+    assert ids(got) == ["f1"]
+    assert {event.face_id for event in transport.results("~/events")} == {"f1"}
+    assert all(event.header == got.header for event in transport.results("~/events"))
+    seen = runtime.session.statistics.snapshot()["image"]
+    assert (seen.processed, seen.latency_p50_s) == (1, pytest.approx(0.04))
+
+
+@pytest.mark.parametrize(("stamp_ns", "now_ns"), [(0, START_NS), (START_NS, 0)])
+def test_without_a_stamp_or_a_clock_there_is_no_latency(make, transport, ask, photograph, stamp_ns, now_ns):
+    runtime = make()
+    runtime.activate()
+    transport.time_ns = now_ns
+    assert math.isnan(ask(photograph, stamp_ns).latency)
+    assert math.isnan(runtime.session.statistics.snapshot()["image"].latency_p50_s)
+
+
+def test_a_debug_image_is_offered_on_demand_and_drawn_for_somebody(make, transport, ask, photograph):
+    name = "~/debug_image/compressed"
+    runtime = make()
+    runtime.activate()
+    on = SETTINGS.changed({"debug_image": True})
+    assert name not in transport.outputs()
+    runtime.update(on)
+    assert name in transport.outputs()
+    ask(photograph)
+    assert transport.results(name) == []
+    transport.listened.add(name)
+    ask(photograph, START_NS + 1)
+    ask(photograph, START_NS + 2)
+    assert transport.results(name)[0].header == transport.header(START_NS + 1)
+    runtime.update(on.changed({"privacy": True}))
+    assert name not in transport.outputs()
+    runtime.update(on)
+    assert name in transport.outputs()
+    runtime.update(SETTINGS)
+    assert name not in transport.outputs()
+
+
+def test_private_from_the_start_there_is_no_picture(make, transport, ask, photograph):
+    runtime = make(privacy=True, debug_image=True, hri=True)
+    runtime.activate()
+    ask(photograph)
+    ask(photograph, START_NS + 1)
+    assert not [name for name in transport.outputs() if "image" in name or "cropped" in name or "aligned" in name]
+    assert "f1/roi" in transport.offered()
+
+
+def test_a_neutral_face_is_learned_and_forgotten_by_id(make, transport, ask, raf_images):
+    runtime = make(smoothing_s=0.0)
+    message = runtime.calibrate("f1", 0.1).result(timeout=0).message
+    assert "not active" in message
+    runtime.activate()
+    face = raf_images[0]
+    (face_id,) = ids(ask(face))
+    answer = runtime.calibrate(face_id, 0.1)
+    last = [ask(face, START_NS + i * 20_000_000) for i in range(1, 12)][-1]
+    learned = answer.result(timeout=10)
+    assert learned.success == last.faces[0].calibrated
+    forgot, text = runtime.forget_neutral(face_id)
+    assert forgot == learned.success
+    assert face_id in text
+    assert not ask(face, START_NS + 10**9).faces[0].calibrated
+    assert runtime.forget_neutral("") == (False, "no neutral face was learned for any face")
+    runtime.close()
+    assert runtime.forget_neutral(face_id) == (False, f"no neutral face was learned for {face_id}")
+    assert "not active" in runtime.calibrate(face_id, 0.1).result(timeout=0).message

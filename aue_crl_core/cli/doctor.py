@@ -8,12 +8,11 @@ import json
 import platform
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
 from aue_crl_core import __version__
@@ -23,12 +22,9 @@ from aue_crl_core.cli.demo import photograph_path
 from aue_crl_core.engines import WEIGHTS_DIRECTORY, EngineName, find_weights, make_engine, shipped_weights
 from aue_crl_core.engines.onnx import METADATA_KEY, landmarks_path
 from aue_crl_core.errors import AueCrlError
-from aue_crl_core.faces.detector import DetectorName, detector_status, make_detector
-from aue_crl_core.faces.downloads import download, fetch
+from aue_crl_core.faces.detection.choice import DetectorName, detector_status, make_detector
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image
-
-Fetchable = Literal["yunet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,8 @@ class _Package:
 
 _PACKAGES: Final = (
     _Package("numpy", "arrays"),
-    _Package("cv2", "images, the cascade and YuNet detectors"),
-    _Package("onnxruntime", "the onnx engine"),
+    _Package("cv2", "images, the cascade detector"),
+    _Package("onnxruntime", "the onnx engine, the YuNet detector"),
     _Package("av", "videos"),
     _Package("matplotlib", "the demo photograph, plots", "demo"),
     _Package("pyarrow", "Parquet output, dataset indexes", "tables"),
@@ -59,19 +55,13 @@ _METRICS: Final = {
 }
 
 
-def command(
-    fetch_name: Annotated[
-        Fetchable | None, typer.Option("--fetch", help="First download this optional file (yunet: a better detector).")
-    ] = None,
-) -> None:
+def command() -> None:
     """Say what is installed, what works here, and what to do about the rest.
 
     Detectors and engines are really run, on a photograph where there is one. The exit code is 1 where the base path
-    (cascade detector, onnx engine, shipped weights) does not work.
+    (a detector that needs no download, the onnx engine, shipped weights) does not work.
     """
     console = screen.out()
-    if fetch_name is not None:
-        _fetch(fetch_name, console)
     _print_packages(console)
     _print_weights(console)
     trial = _trial()
@@ -82,17 +72,6 @@ def command(
         console.print("The base path does not work here: see the lines marked 'broken'.", style="red")
         raise typer.Exit(1)
     console.print("The base path works.", style="green")
-
-
-def _fetch(name: str, console: Console) -> None:
-    entry = download(name)
-    console.print(Text(f"Fetching {entry.url} ({entry.size} bytes, {entry.licence} licence)"), soft_wrap=True)
-    errors = screen.err()
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task(name, total=entry.size)
-        path = fetch(entry, on_progress=lambda done, total: progress.update(task, completed=done, total=total))
-    console.print(Text(f"It is here, and its SHA-256 is right: {path}"), soft_wrap=True)
 
 
 def _print_packages(console: Console) -> None:
@@ -186,7 +165,7 @@ def _print_detectors(console: Console, trial: _Trial) -> bool:
     table = screen.plain_table("detector", "", "result, or what to do", title="Detectors")
     base = True
     for state in detector_status():
-        needed = state.name == "cascade"
+        needed = state.name == "yunet"
         if not state.works:
             base = base and not needed
             table.add_row(state.name, _verdict(False, needed), state.remedy or state.detail)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.text import Text
 
 from aue_crl_core.cli.console import out
+from aue_crl_core.config import require
 
 if TYPE_CHECKING:
     from aue_crl_core.types import Image
@@ -18,19 +21,41 @@ _CROPS: Final = 5
 def command(
     weights: Annotated[str, typer.Option(help="A shipped name, a .safetensors file, or a training run's directory.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The model to write (.onnx); its landmark net goes beside.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The model to write: .onnx (its landmark net goes beside), or .safetensors for torch.",
+        ),
     ],
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="CHECKPOINT", help="Take the landmark net of this checkpoint instead.")
+    ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights as float16: half the size, same speed.")
     ] = False,
 ) -> None:
-    """Write MODEL.onnx and MODEL.landmarks.onnx, then compare them with torch."""
-    from rich.text import Text
-
-    from aue_crl_core.checkpoint.export import export_onnx, largest_difference
+    """Write MODEL.onnx and MODEL.landmarks.onnx, then compare them with torch; or one checkpoint, MODEL.safetensors."""
+    from aue_crl_core.checkpoint import combine
     from aue_crl_core.engines import find_weights
 
+    require(output.suffix in (".onnx", ".safetensors"), "--output", "end in .onnx or .safetensors", str(output))
     checkpoint = find_weights(weights, "torch")
+    if output.suffix == ".safetensors":
+        combine(checkpoint, landmarks, output, half)
+        out().print(Text(f"{output}: {output.stat().st_size / 1e6:.1f} MB"))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if landmarks is not None:
+            combined = Path(folder) / "combined.safetensors"
+            combine(checkpoint, landmarks, combined)
+            checkpoint = combined
+        _export(checkpoint, output, half)
+
+
+def _export(checkpoint: Path, output: Path, half: bool) -> None:
+    from aue_crl_core.checkpoint.export import export_onnx, largest_difference
+
     console = out()
     for path in export_onnx(checkpoint, output, half):
         console.print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB"))

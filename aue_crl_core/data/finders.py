@@ -88,11 +88,11 @@ class MediapipeFinder:
 
 
 class OwnFinder:
-    """The shipped landmark net on the OpenCV cascade's boxes: needs no mediapipe, but is no better than those weights.
+    """The shipped landmark net on the default detector's boxes: no better than those weights, needs no mediapipe.
 
     Raises:
         CheckpointError: the shipped weights are not there.
-        MissingDependencyError: OpenCV's cascade files are not installed.
+        ConfigError: no detector works here.
     """
 
     name = "landmark_net"
@@ -100,7 +100,7 @@ class OwnFinder:
     def __init__(self) -> None:
         from aue_crl_core.analyzer import FaceAnalyzer
 
-        self._analyzer = FaceAnalyzer.load("edge", "onnx", "cpu", detector="cascade", threads=1)
+        self._analyzer = FaceAnalyzer.load("edge", "onnx", "cpu", threads=1)
 
     def __call__(self, image: Image, box: FaceBox | None) -> FoundFace | None:
         """See `FaceFinder`; a given box is believed if the landmark net sees a face in it."""

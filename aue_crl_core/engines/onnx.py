@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats
-from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.errors import CheckpointError
+from aue_crl_core.onnx_session import make_session
 
 METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
-_NO_CUDA = "use --device cpu, install onnxruntime-gpu with its CUDA libraries, or use --engine torch"
 
 
 def landmarks_path(path: Path) -> Path:
@@ -56,46 +55,11 @@ class OnnxEngine:
 
 
 def _session(path: Path, device: str, threads: int | None) -> Any:
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as state
-    except ImportError as error:
-        reason = import_failure(error, "onnxruntime")
-        raise MissingDependencyError("onnxruntime", "", "the onnx engine", reason) from error
     if not path.is_file():
         raise CheckpointError(
             f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {path}"
         )
-    kind, _, number = device.partition(":")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise ConfigError(f"device of the onnx engine must be cpu, cuda or cuda:N, got {device!r}")
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[kind]
-    available = onnxruntime.get_available_providers()
-    if provider not in available:
-        raise ConfigError(
-            f"device must be one that this onnxruntime has ({', '.join(available)}), got {device!r}; {_NO_CUDA}"
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    providers = [(provider, {"device_id": number} if number else {})]
-    refusals = (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NoSuchFile,
-        state.NotImplemented,
-        state.RuntimeException,
-    )
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except refusals as error:
-        raise CheckpointError(f"{path} must be an ONNX model that this onnxruntime runs, got: {error}") from error
-    if session.get_providers()[0] != provider:  # onnxruntime only logs that it fell back
-        raise ConfigError(f"device must be one that onnxruntime can start, got {device!r}; {_NO_CUDA}")
-    return session
+    return make_session(path, device, threads)
 
 
 def _config(session: Any, path: Path) -> ModelConfig:

@@ -64,9 +64,9 @@ def map_from_points(points: Points, preprocessing: Preprocessing) -> Affine:
 
 
 def map_from_box(box: FaceBox, size: int, scale: float = LANDMARK_BOX_SCALE) -> Affine:
-    """An upright square crop of side `scale * max(w, h)` around the middle of a box."""
+    """A square crop of side `scale * max(w, h)` around the middle of a box, turned by the roll of the face in it."""
     centre = (box.x + (box.w - 1) / 2, box.y + (box.h - 1) / 2)
-    return similarity(centre, scale * max(box.w, box.h), 0.0, size)
+    return similarity(centre, scale * max(box.w, box.h), box.roll, size)
 
 
 def cut(image: Image, to_image: Affine, size: int) -> Image:

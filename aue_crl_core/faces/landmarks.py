@@ -60,10 +60,11 @@ def _map(around: FaceBox | Points, preprocessing: Preprocessing) -> Affine:
     return map_from_points(around, preprocessing)
 
 
-def without_doubles(faces: Sequence[LocatedFace], max_iou: float = 0.4) -> list[LocatedFace]:
-    """The faces, largest score first, less those that lie on a better one (several seeds found the same face)."""
-    kept: list[LocatedFace] = []
+def without_doubles(faces: Sequence[LocatedFace], max_iou: float = 0.4, max_overlap: float = 0.7) -> list[LocatedFace]:
+    """The faces, largest score first, less those that lie on or in a better one (several seeds found the same face)."""
+    kept: list[tuple[LocatedFace, FaceBox]] = []
     for face in sorted(faces, key=lambda f: -f.score):
-        if all(face.box.iou(other.box) <= max_iou for other in kept):
-            kept.append(face)
-    return kept
+        box = face.box
+        if all(box.iou(other) <= max_iou and box.overlap(other) <= max_overlap for _, other in kept):
+            kept.append((face, box))
+    return [face for face, _ in kept]

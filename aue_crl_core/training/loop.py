@@ -27,6 +27,8 @@ from aue_crl_core.training.weights.ema import WeightAverage
 
 T = TypeVar("T")
 Figures = dict[str, float]
+Means = dict[str, tuple[float, int]]
+"""A batch's figures: each the mean of so many rows."""
 
 _REMEDY = (
     "the files of the epochs before are kept; lower that stage's lr in --config (or set precision: fp32) and start in "
@@ -216,7 +218,7 @@ def validate(
     stage.prepare(network, setting.prior, training=False)
     network.eval()
     own = replace(setting, processes=ALONE)
-    measured: list[tuple[int, Figures]] = []
+    measured: list[Means] = []
     scored: list[tuple[np.ndarray, Tensor]] = []
     for batch in loader:
         inputs, batch = batch_inputs(network, stage, setting.config, batch, device)
@@ -225,10 +227,11 @@ def validate(
             losses = stage.loss_of_logits(logits, batch, own)
         else:
             losses = stage.loss(network, inputs, batch, own)
-        terms = {name: term.item() for name, term in losses.items()}
+        means: Means = {name: (term.item(), len(batch.target)) for name, term in losses.items()}
+        means["loss"] = (sum(value for value, _ in means.values()), len(batch.target))
         if stage.measure is not None:
-            terms |= stage.measure(network, inputs, batch)
-        measured.append((len(batch.target), terms))
+            means |= stage.measure(network, inputs, batch)
+        measured.append(means)
         if logits is not None:
             scored.append((batch.target.argmax(dim=1).cpu().numpy(), logits.float().cpu()))
     gathered = setting.processes.gather((measured, scored))
@@ -242,16 +245,14 @@ def _in_turn(parts: list[list[T]]) -> list[T]:
     return [batch for turn in zip_longest(*parts) for batch in turn if batch is not None]
 
 
-def _figures(
-    stage: Stage, network: AueCrl, measured: list[tuple[int, Figures]], scored: list[tuple[np.ndarray, Tensor]]
-) -> Figures:
-    """The figures of batches: counts and mean terms, and labels and logits where the stage classifies."""
-    sums: Figures = defaultdict(float)
-    for size, terms in measured:
-        for name, term in terms.items():
-            sums[name] += term * size
-    count = sum(size for size, _ in measured)
-    figures = {name: total / count for name, total in sums.items()}
+def _figures(stage: Stage, network: AueCrl, measured: list[Means], scored: list[tuple[np.ndarray, Tensor]]) -> Figures:
+    """The figures of batches: means of so many rows each, and labels and logits where the stage classifies."""
+    sums, counts = defaultdict(float), defaultdict(int)
+    for means in measured:
+        for name, (mean, rows) in means.items():
+            sums[name] += mean * rows
+            counts[name] += rows
+    figures = {name: total / counts[name] for name, total in sums.items() if counts[name]}
     if not all(map(math.isfinite, figures.values())):
         raise TrainingError(f"the figures of stage {stage.name} must be finite, got {figures}; {_REMEDY}")
     if scored:

@@ -74,7 +74,7 @@ class Settings:
     weights: str = _parameter("edge", "A shipped name, or a path of weights.", live=False)
     engine: str = _parameter("onnx", "What runs the networks.", choices=("onnx", "torch"), live=False)
     device: str = _parameter("cpu", "cpu, cuda or cuda:N.", live=False)
-    threads: int = _parameter(0, "Processor threads of the engine; 0: its own choice.", low=0, high=256, live=False)
+    threads: int = _parameter(1, "Processor threads of the engine; 0: its own choice.", low=0, high=256, live=False)
     detector: str = _parameter(
         "auto",
         "How faces are found; auto: the best that is installed.",
@@ -82,7 +82,7 @@ class Settings:
         live=False,
     )
     min_search_px: float = _parameter(
-        40.0, "Side of the smallest face searched for, pixels.", low=10, high=1000, live=False
+        24.0, "Side of the smallest face searched for, pixels.", low=10, high=1000, live=False
     )
     hri: bool = _parameter(False, "Publish the ROS4HRI (REP-155) topics; needs hri_msgs.", live=False)
     face_source: str = _parameter(

@@ -73,3 +73,10 @@ def test_a_record_is_plain_json_even_of_numpy_values(prediction):
 def test_values_cannot_be_changed(prediction):
     with pytest.raises(dataclasses.FrozenInstanceError):
         prediction.expression = "fear"
+
+
+def test_overlap_is_of_the_smaller_box():
+    box = FaceBox(10, 10, 20, 20)
+    assert box.overlap(FaceBox(12, 12, 4, 4)) == FaceBox(12, 12, 4, 4).overlap(box) == 1
+    assert box.overlap(FaceBox(20, 10, 20, 20)) == pytest.approx(1 / 2)
+    assert box.overlap(FaceBox(30, 10, 20, 20)) == 0

@@ -10,7 +10,7 @@ from typing import Final
 
 from aue_crl_core.data import tables
 from aue_crl_core.data.index import Record
-from aue_crl_core.data.layouts import bp4d, class_folders, expw, ferplus, mmi, raf_db, sfew
+from aue_crl_core.data.layouts import bp4d, class_folders, expw, ferplus, mmi, no_faces, raf_db, sfew
 from aue_crl_core.errors import ConfigError, DatasetError
 from aue_crl_core.facs import VocabularyName
 
@@ -70,6 +70,7 @@ LAYOUTS: Final = {
     "expw": Layout("basic", expw.read),
     "bp4d": Layout("basic", bp4d.read, ("fold",)),
     "folder": Layout("basic", class_folders.read),
+    no_faces.NAME: Layout("basic", no_faces.read),
     "csv": Layout("basic", tables.read_csv, ("vocabulary",), file=True),
     "parquet": Layout("basic", tables.read_parquet, ("vocabulary",), file=True),
 }

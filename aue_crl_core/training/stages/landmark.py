@@ -19,7 +19,7 @@ def landmark_loss(network: AueCrl, inputs: Inputs, batch: Sample, setting: Setti
     error = (error + 0.02 * torch.expm1(-error / 0.02)) * batch.has_points[:, None]
     faces = setting.processes.mean(batch.has_points.sum().float()).clamp(min=1 / setting.processes.world_size)
     face = F.binary_cross_entropy_with_logits(logit.float(), batch.target[:, 0])
-    return {"points": error.sum() / (error.shape[1] * faces), "face": 0.05 * face}
+    return {"points": error.sum() / (error.shape[1] * faces), "face": 0.1 * face}
 
 
 def normalised_point_error(points: Tensor, truth: Tensor) -> Tensor:
@@ -33,9 +33,14 @@ def normalised_point_error(points: Tensor, truth: Tensor) -> Tensor:
     return (points.float() - truth).norm(dim=2) / scale[:, None]
 
 
-def point_error(network: AueCrl, inputs: Inputs, batch: Sample) -> dict[str, float]:
-    """The mean `normalised_point_error` of a batch."""
-    return {"point_error": normalised_point_error(network.landmark_net(inputs[0])[0], batch.points).mean().item()}
+def measure(network: AueCrl, inputs: Inputs, batch: Sample) -> dict[str, tuple[float, int]]:
+    """`point_error` of the faces (see `normalised_point_error`), the share of faces that are `missed` and that of
+    `false_faces`, each with the number of rows that it is the mean of."""
+    points, logit = network.landmark_net(inputs[0])
+    faces, taken = batch.has_points, logit > 0
+    error = normalised_point_error(points, batch.points).mean(dim=1)
+    found = {"point_error": error[faces], "missed": ~taken[faces], "false_faces": taken[~faces]}
+    return {name: (float(rows.float().mean()) if len(rows) else 0.0, len(rows)) for name, rows in found.items()}
 
 
 STAGE = Stage(
@@ -43,8 +48,8 @@ STAGE = Stage(
     ("landmark_net",),
     image_inputs,
     landmark_loss,
-    "point_error",
+    "loss",
     False,
     data="points",
-    measure=point_error,
+    measure=measure,
 )

@@ -57,7 +57,7 @@ class Stage:
     """(network, inputs, batch, setting): the terms to minimise. With several processes the mean over them is that of
     the whole batch, so a term that is no mean over rows is taken over all rows."""
     score: str
-    """The validation figure by which epochs are compared."""
+    """The validation figure by which epochs are compared; `loss` is the sum of the loss terms."""
     higher_is_better: bool
     follows: StageName | None = None
     """The stage that it builds on."""
@@ -72,8 +72,8 @@ class Stage:
     """(logits, batch, setting): the loss of a stage that sees nothing but these; validation runs the network once."""
     input_shapes: Callable[[ModelConfig], tuple[tuple[int, ...], ...]] | None = None
     """The shapes of one image's inputs, for a stage whose inputs can be kept on disk."""
-    measure: Callable[[AueCrl, Inputs, Sample], dict[str, float]] | None = None
-    """(network, inputs, sample): figures of validation beside the loss terms."""
+    measure: Callable[[AueCrl, Inputs, Sample], dict[str, tuple[float, int]]] | None = None
+    """(network, inputs, sample): figures of validation beside the loss terms, each a mean and of how many rows."""
     calibrated: bool = False
     """Whether its checkpoint gets temperatures."""
 

@@ -11,7 +11,7 @@ from aue_crl_core.types import FacePrediction
 
 @pytest.fixture(scope="session")
 def analyzer() -> FaceAnalyzer:
-    return FaceAnalyzer.load("edge", detector="cascade", threads=1)
+    return FaceAnalyzer.load("edge", threads=1)
 
 
 @pytest.fixture

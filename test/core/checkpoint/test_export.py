@@ -39,7 +39,7 @@ def exported(checkpoint):
 def test_onnx_and_torch_agree_on_real_faces(checkpoint, exported, raf_images, batch):
     ours, theirs = make_engine(exported[0], "onnx", threads=1), make_engine(checkpoint, "torch")
     images = raf_images[:batch]
-    faces = [found[0] for found in FaceAnalyzer.load(detector="cascade", threads=1).find(images)]
+    faces = [found[0] for found in FaceAnalyzer.load(threads=1).find(images)]
     crops, points = [], []
     for image, face in zip(images, faces, strict=True):
         to_image = map_from_points(face.points, ours.config.preprocessing)

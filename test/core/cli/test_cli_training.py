@@ -21,8 +21,12 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("tensorboard")
 pytest.importorskip("onnx")
 
+from safetensors.torch import load_file  # noqa: E402
+
+from aue_crl_core.checkpoint import read_info  # noqa: E402
 from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.errors import AueCrlError, ConfigError, TrainingError  # noqa: E402
 
 
@@ -236,6 +240,19 @@ def test_export_prints_sizes_and_the_difference(trained, tmp_path):
     half = run(export, "--weights", trained, "--output", tmp_path / "half.onnx", "--half")
     assert "rounding to float16 included" in half
     assert (tmp_path / "half.onnx").stat().st_size < 0.6 * (tmp_path / "model.onnx").stat().st_size
+
+
+def test_export_takes_the_landmark_net_of_another_checkpoint(trained, tmp_path):
+    other = find_weights("edge", "torch")
+    text = run(export, "--weights", trained, "--landmarks", other, "--output", tmp_path / "both.safetensors", "--half")
+    assert "both.safetensors: " in text
+    both, shipped, own = (load_file(p) for p in (tmp_path / "both.safetensors", other, f"{trained}/best.safetensors"))
+    for name, tensor in both.items():
+        taken = shipped if name.startswith("landmark_net.") else own
+        assert torch.equal(tensor.float(), taken[name].half().float() if name != "prior.table" else taken[name])
+    assert read_info(tmp_path / "both.safetensors").metrics == read_info(f"{trained}/best.safetensors").metrics
+    run(export, "--weights", trained, "--landmarks", other, "--output", tmp_path / "both.onnx")
+    assert find_weights(tmp_path / "both.onnx").is_file()
 
 
 def test_evaluate_reads_what_export_wrote(index, trained, tmp_path):

@@ -183,7 +183,7 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--overlay", "one.gif2"], "an overlay must end in"),
         (["--device", "cuda:99"], "device"),
         (["--detector", "cascade", "--detector-model", "x.onnx"], "only 'yunet' takes a file"),
-        (["--detector-model", "x.onnx"], "aue-crl doctor --fetch yunet"),
+        (["--detector-model", "x.onnx"], "x.onnx"),
         (["--min-face", "-1"], "min_face_px must be above 0"),
     ],
 )

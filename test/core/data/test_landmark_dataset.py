@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 from aue_crl_core.config import Preprocessing
+from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset, _no_face_map
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.faces.crop import apply
@@ -64,6 +66,39 @@ def test_a_place_without_a_face_hardly_overlaps_the_face(prepared):
         left, top = apply(to_image, np.array([[-0.5, -0.5]]))[0]
         side = to_image[0, 0] * 64
         assert FaceBox(left, top, side, side).iou(FaceBox.around(record.points)) < 0.17
+
+
+@pytest.fixture
+def faceless(tmp_path, photograph):
+    """An index of a picture without a face: one record with a place that a detector saw, one without."""
+    cv2.imwrite(str(tmp_path / "wall.png"), np.tile(np.arange(200, dtype=np.uint8)[:, None, None], (1, 300, 3)))
+    records = (Record("wall.png", "train", box=FaceBox(50, 60, 40, 40)), Record("wall.png", "train"))
+    return DatasetIndex("no-faces", "basic", tmp_path, records)
+
+
+def test_every_record_of_an_index_without_faces_is_a_sample_of_none(prepared, faceless):
+    faces = len(LandmarkDataset([prepared], SIZE))
+    dataset = LandmarkDataset([faceless, prepared], SIZE)
+    targets = [dataset[i].target.item() for i in range(len(dataset))]
+    assert targets == [1.0] * faces + [0.0, 0.0]
+    assert not bool(dataset[faces].has_points)
+    assert float(dataset[faces].points.abs().max()) == 0
+
+
+def test_it_is_mostly_looked_at_where_the_detector_saw_a_face(faceless, prepared):
+    dataset = LandmarkDataset([prepared, faceless], SIZE)
+    rows = []
+    for epoch in range(40):
+        dataset.set_epoch(epoch)
+        rows.append(float(dataset[len(dataset) - 2].image.float().mean()))
+    assert sum(abs(row - 79.5) < 2 for row in rows) >= 20  # the wall is as bright as its row number
+
+
+def test_a_crop_that_misses_its_face_holds_none(prepared):
+    dataset = LandmarkDataset([prepared], SIZE, LANDMARK_AUGMENTATION, negatives=1.0)
+    samples = [dataset[i] for i in range(len(dataset))]
+    assert not any(bool(sample.has_points) for sample in samples if sample.target.item() == 0)
+    assert any(sample.target.item() == 0 for sample in samples)
 
 
 def test_an_index_without_points_is_refused(prepared):

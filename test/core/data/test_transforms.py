@@ -72,7 +72,7 @@ def test_all_zero_is_none_at_all(photograph):
     np.testing.assert_array_equal(degrade(image, NONE, np.random.default_rng(0)), image)
 
 
-@pytest.mark.parametrize("name", ["grey", "soften", "light", "erase"])
+@pytest.mark.parametrize("name", ["grey", "soften", "light", "erase", "dim", "cover"])
 def test_each_degradation_changes_the_picture_and_leaves_its_input_alone(photograph, name):
     image = cv2.resize(photograph, (96, 96))
     before = image.copy()
@@ -83,6 +83,15 @@ def test_each_degradation_changes_the_picture_and_leaves_its_input_alone(photogr
     np.testing.assert_array_equal(image, before)
     if name == "grey":
         assert (changed == changed[..., :1]).all()
+
+
+def test_dimmed_is_dark_and_covered_leaves_more_than_half(photograph):
+    image = np.maximum(cv2.resize(photograph, (96, 96)), 60)
+    for seed in range(20):
+        dim = degrade(image, Augmentation(**{**vars(NONE), "dim": 1.0}), np.random.default_rng(seed))
+        assert dim.mean() < 0.6 * image.mean()
+        covered = degrade(image, Augmentation(**{**vars(NONE), "cover": 1.0}), np.random.default_rng(seed))
+        assert 0.2 < (covered != image).any(axis=2).mean() <= 0.51
 
 
 def test_the_same_generator_gives_the_same_picture(photograph):

@@ -15,7 +15,7 @@ from aue_crl_core.config import Preprocessing
 from aue_crl_core.engines import Engine, find_weights, make_engine
 from aue_crl_core.engines.onnx import landmarks_path
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_box, map_from_points
-from aue_crl_core.faces.detector import make_detector
+from aue_crl_core.faces.detection.choice import make_detector
 from aue_crl_core.faces.landmarks import Seed, locate
 
 

@@ -19,7 +19,7 @@ from aue_crl_core.types import FaceBox
 
 @pytest.fixture(scope="module")
 def analyzer():
-    return FaceAnalyzer.load(threads=1, detector="cascade")
+    return FaceAnalyzer.load(threads=1)
 
 
 @pytest.fixture(scope="module")

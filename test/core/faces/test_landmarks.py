@@ -9,7 +9,7 @@ pytest.importorskip("onnxruntime")
 
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.engines import Engine, make_engine
-from aue_crl_core.faces.detector import make_detector
+from aue_crl_core.faces.detection.choice import make_detector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
 from aue_crl_core.facs import LEFT_EYE, OUTER_EYE_CORNERS, RIGHT_EYE
 from aue_crl_core.types import FaceBox
@@ -27,8 +27,9 @@ def preprocessing(engine) -> Preprocessing:
 
 @pytest.fixture(scope="module")
 def seeds(raf_images) -> list[Seed]:
-    """The first box that the cascade gives, of the photographs where it gives any."""
-    found = [(image, make_detector("cascade")(image)) for image in raf_images]
+    """The first box that the detector gives, of the photographs where it gives any."""
+    detector = make_detector()
+    found = [(image, detector(image)) for image in raf_images]
     return [Seed(image, boxes[0]) for image, boxes in found if boxes]
 
 

@@ -54,7 +54,7 @@ def photographed(photograph, raf_images) -> list[tuple[np.ndarray, np.ndarray]]:
     pytest.importorskip("onnxruntime")
     from aue_crl_core.analyzer import FaceAnalyzer
 
-    analyzer = FaceAnalyzer.load("edge", detector="cascade", threads=1)
+    analyzer = FaceAnalyzer.load("edge", threads=1)
     images = [photograph, *raf_images]
     pairs = [(analyzer(image), analyzer(cv2.flip(image, 1))) for image in images]
     found = [(a[0].landmarks, b[0].landmarks) for a, b in pairs if len(a) == len(b) == 1]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from aue_crl_core.errors import ImageError
+from aue_crl_core.faces import search as search_module
+from aue_crl_core.faces.detection.looks import TURNS
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.types import FaceBox
 
@@ -16,7 +18,7 @@ IMAGE = np.zeros((10, 10, 3), np.uint8)
 class Told:
     """Finds a box as wide as the image's first pixel, when it may go on."""
 
-    name = "told"
+    name, turned_looks = "told", False
 
     def __init__(self):
         self.may_go_on = threading.Event()
@@ -105,3 +107,70 @@ def test_forgotten_searches_find_nothing(detector, camera):
     detector.may_go_on.set()
     assert search.now(picture(1))[0].w == 1
     assert search.results("c") == []
+
+
+class Shapes:
+    """Notes the shape of each picture that it is shown: the turned ones have another."""
+
+    name, turned_looks = "shapes", True
+
+    def __init__(self, boxes=()):
+        self.boxes = list(boxes)
+        self.seen = []
+
+    def __call__(self, image):
+        self.seen.append("upright" if image.shape[:2] == (100, 200) else "turned")
+        return self.boxes
+
+
+SCENE = np.zeros((100, 200, 3), np.uint8)
+
+
+def test_where_no_face_is_followed_every_second_search_goes_on_at_a_turn():
+    shapes = Shapes()
+    search = FaceSearch(shapes)
+    for _ in range(4):
+        assert search.next("c", SCENE, following=False) == []
+    assert shapes.seen == ["upright", "upright", "turned", "upright", "upright", "turned"]
+
+
+def test_an_upright_face_spares_the_turned_look():
+    shapes = Shapes([FaceBox(1, 2, 3, 4)])
+    search = FaceSearch(shapes)
+    assert [search.next("c", SCENE, following=False) for _ in range(4)] == [[FaceBox(1, 2, 3, 4)]] * 4
+    assert set(shapes.seen) == {"upright"}
+
+
+def test_while_a_face_is_followed_every_fourth_search_is_at_a_turn_instead():
+    shapes = Shapes()
+    search = FaceSearch(shapes)
+    for _ in range(8):
+        search.next("c", SCENE, following=True)
+    assert shapes.seen == ["upright", "upright", "upright", "turned"] * 2
+
+
+def test_turns_are_taken_one_after_the_other_and_each_camera_has_its_own(monkeypatch):
+    turns = []
+    monkeypatch.setattr(search_module, "look_turned", lambda detector, image, turn: turns.append(turn) or [])
+    search = FaceSearch(Shapes())
+    for _ in range(2 * len(TURNS) + 2):
+        search.next("c", SCENE, following=False)
+    search.next("d", SCENE, following=False)
+    search.next("d", SCENE, following=False)
+    assert turns == [*TURNS, TURNS[0], TURNS[0]]
+
+
+def test_a_detector_that_does_without_is_never_shown_a_turned_image():
+    shapes = Shapes()
+    shapes.turned_looks = False
+    search = FaceSearch(shapes)
+    for _ in range(9):
+        search.next("c", SCENE, following=False)
+    assert search.turned(SCENE) == []
+    assert set(shapes.seen) == {"upright"}
+
+
+def test_all_turns_of_a_single_image_are_looked_at():
+    shapes = Shapes()
+    assert FaceSearch(shapes).turned(SCENE) == []
+    assert shapes.seen == ["turned"] * len(TURNS)

@@ -89,6 +89,24 @@ def test_weights_that_became_nan_in_the_last_step_are_noticed(name, stage_parts)
         validate(network, STAGES[name], setting, loader, "cpu")
 
 
+def test_the_landmark_stage_is_measured_on_faces_and_on_what_is_none_apart(tiny_index, tiny_config, shipped):
+    network = load_network(shipped)[0]
+    valid = datasets("landmark", network, [tiny_index], tiny_config)[1]
+    setting = Setting(tiny_config, LearnablePrior("basic"), torch.zeros(7))
+    faces = [valid[i] for i in range(4)]
+    none = [s._replace(target=torch.zeros(1), has_points=torch.tensor(False), points=s.points * 0) for s in faces[:2]]
+    batches = [type(faces[0])(*map(torch.stack, zip(*rows, strict=True))) for rows in (faces, none)]
+    with torch.no_grad():
+        network.landmark_net.face.weight.zero_()
+        network.landmark_net.face.bias.fill_(1.0)
+    figures = validate(network, STAGES["landmark"], setting, batches, "cpu")
+    alone = validate(network, STAGES["landmark"], setting, batches[:1], "cpu")
+    assert figures["point_error"] == pytest.approx(alone["point_error"])
+    assert (figures["missed"], figures["false_faces"]) == (0, 1)
+    assert "false_faces" not in alone
+    assert figures["loss"] == pytest.approx(figures["points"] + figures["face"])
+
+
 @pytest.mark.parametrize("name", list(STAGES))
 def test_a_stage_opens_its_parts_only(name, stage_parts):
     network, _, setting, _ = stage_parts

@@ -12,7 +12,7 @@ from aue_crl_ros.transports.transport import RESULT
 
 PARAMETERS = f"""
 /**:
-  ros__parameters: {{threads: 1, detector: cascade}}
+  ros__parameters: {{threads: 1}}
 /robot/aue_crl:
   ros__parameters:
     image_topics: [{", ".join(f"/{name}/image" for name in CAMERAS)}]
@@ -39,7 +39,7 @@ def start(domain, tmp_path_factory):
 @pytest.fixture(scope="package")
 def start_node(start):
     def begin(*arguments):
-        return start("-m", "aue_crl_core", "node", "--param", "threads:=1", "--param", "detector:=cascade", *arguments)
+        return start("-m", "aue_crl_core", "node", "--param", "threads:=1", *arguments)
 
     return begin
 
@@ -136,7 +136,7 @@ def sky(portrait):
 
 @pytest.fixture(scope="package")
 def analyzer():
-    return FaceAnalyzer.load("edge", detector="cascade", threads=1)
+    return FaceAnalyzer.load("edge", threads=1)
 
 
 @pytest.fixture

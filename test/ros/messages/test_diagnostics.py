@@ -15,7 +15,7 @@ from aue_crl_ros.messages.diagnostics import ERROR, OK, WARN, diagnostic_array
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
 
-SETTINGS = Settings(detector="cascade", threads=1, image_topics=("/left", "/right"))
+SETTINGS = Settings(threads=1, image_topics=("/left", "/right"))
 TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 FACTS = {"weights": "edge", "engine": "onnx", "device": "cpu"}
 

@@ -6,7 +6,7 @@ from memory_transport import START_NS, MemoryTransport
 
 from aue_crl_ros.parameters.declarations import Settings
 
-SETTINGS = Settings(detector="cascade", threads=1, min_event_s=0.0)
+SETTINGS = Settings(threads=1, min_event_s=0.0)
 RESULTS = ("~/expressions", "~/events")
 
 

@@ -11,7 +11,7 @@ from aue_crl_core.analyzer import FaceAnalyzer
 
 @pytest.fixture(scope="session")
 def loaded() -> FaceAnalyzer:
-    return FaceAnalyzer.load("edge", detector="cascade", threads=1)
+    return FaceAnalyzer.load("edge", threads=1)
 
 
 @pytest.fixture

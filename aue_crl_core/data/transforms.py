@@ -92,7 +92,7 @@ def degrade(image: Image, augmentation: Augmentation, rng: np.random.Generator) 
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < augmentation.soften:
         if rng.random() < 0.5:
-            small = int(size * rng.uniform(0.22, 0.8))
+            small = int(size * rng.uniform(0.3, 0.8))
             shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
             image = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
         else:

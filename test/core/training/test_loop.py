@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -91,7 +93,9 @@ def test_weights_that_became_nan_in_the_last_step_are_noticed(name, stage_parts)
 
 def test_the_landmark_stage_is_measured_on_faces_and_on_what_is_none_apart(tiny_index, tiny_config, shipped):
     network = load_network(shipped)[0]
-    valid = datasets("landmark", network, [tiny_index], tiny_config)[1]
+    points = np.random.default_rng(0).uniform(8, 40, (68, 2)).astype(np.float32)
+    records = tuple(dataclasses.replace(r, points=points) for r in tiny_index.records)
+    valid = datasets("landmark", network, [dataclasses.replace(tiny_index, records=records)], tiny_config)[1]
     setting = Setting(tiny_config, LearnablePrior("basic"), torch.zeros(7))
     faces = [valid[i] for i in range(4)]
     none = [s._replace(target=torch.zeros(1), has_points=torch.tensor(False), points=s.points * 0) for s in faces[:2]]

@@ -122,7 +122,7 @@ def gradients(processes: Processes, folder: Path) -> dict[str, dict[str, float]]
             ways.append((processes.mean(torch.stack(list(terms.values()))), torch.cat(trained)))
         (loss, gradient), (our_loss, our_gradient) = ways
         found[name] = {
-            "loss": float(((our_loss - loss) / loss).abs().max()),
+            "loss": float(((our_loss - loss) / loss.clamp(min=1e-6)).abs().max()),  # a term may be 0
             "gradient": float((our_gradient - gradient).norm() / gradient.norm()),
             "parameters": gradient.numel(),
         }

@@ -59,7 +59,7 @@ def command() -> None:
     """Say what is installed, what works here, and what to do about the rest.
 
     Detectors and engines are really run, on a photograph where there is one. The exit code is 1 where the base path
-    (a detector that needs no download, the onnx engine, shipped weights) does not work.
+    (the YuNet detector, the onnx engine, shipped weights) does not work.
     """
     console = screen.out()
     _print_packages(console)

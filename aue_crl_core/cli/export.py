@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 from rich.text import Text
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aue_crl_core.types import Image
 
 _CROPS: Final = 5
+
+ExportPrecision = Literal["fp32", "fp16", "int8"]
 
 
 def command(
@@ -31,15 +33,32 @@ def command(
     landmarks: Annotated[
         Path | None, typer.Option(metavar="CHECKPOINT", help="Take the landmark net of this checkpoint instead.")
     ] = None,
-    half: Annotated[
-        bool, typer.Option("--half", help="Store the weights as float16: half the size, same speed.")
-    ] = False,
+    precision: Annotated[
+        ExportPrecision,
+        typer.Option(
+            help="fp16 stores the weights in half the space, at the same speed; int8 writes MODEL.int8.onnx too, which "
+            "is faster where the processor multiplies eight-bit integers (VNNI, AMX)."
+        ),
+    ] = "fp32",
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INDEX", help="With int8: the faces that its ranges are taken from, and that it is compared on."
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="With int8: compared on this split; its ranges are those of train.")
+    ] = "valid",
 ) -> None:
     """Write MODEL.onnx and MODEL.landmarks.onnx, then compare them with torch; or one checkpoint, MODEL.safetensors."""
     from aue_crl_core.checkpoint import combine
     from aue_crl_core.engines import find_weights
 
     require(output.suffix in (".onnx", ".safetensors"), "--output", "end in .onnx or .safetensors", str(output))
+    whole = precision == "int8"
+    require(whole == (calibrate is not None), "--calibrate", "be given with --precision int8 and only then", calibrate)
+    require(not whole or output.suffix == ".onnx", "--output", "end in .onnx with --precision int8", str(output))
+    half = precision == "fp16"
     checkpoint = find_weights(weights, "torch")
     if output.suffix == ".safetensors":
         combine(checkpoint, landmarks, output, half)
@@ -51,6 +70,8 @@ def command(
             combine(checkpoint, landmarks, combined)
             checkpoint = combined
         _export(checkpoint, output, half)
+    if calibrate is not None:
+        _quantise(output, calibrate, split)
 
 
 def _export(checkpoint: Path, output: Path, half: bool) -> None:
@@ -63,6 +84,24 @@ def _export(checkpoint: Path, output: Path, half: bool) -> None:
     difference = largest_difference(checkpoint, output, images)
     rounding = " (the rounding to float16 included)" if half else ""
     console.print(f"largest difference from torch on {len(images)} {what}: {difference:.1e}{rounding}")
+
+
+def _quantise(output: Path, calibrate: Path, split: str) -> None:
+    from aue_crl_core.checkpoint.quantise import CALIBRATION_FACES, agreement, face_batches, quantise
+    from aue_crl_core.data.index import DatasetIndex
+    from aue_crl_core.engines.onnx import OnnxEngine
+
+    index = DatasetIndex.read(calibrate)
+    compared, preprocessing = index.select(split), OnnxEngine(output).config.preprocessing
+    path = quantise(output, list(face_batches(index.select("train"), preprocessing, CALIBRATION_FACES)))
+    console = out()
+    console.print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB"))
+    same = agreement(output, face_batches(compared, preprocessing))
+    console.print(
+        f"int8 beside fp32 on {same.faces} faces of {split}: same label {same.same_label:.1%}; action units apart by "
+        f"{same.mean_difference:.3f} on average, {same.largest_difference:.2f} at most",
+        soft_wrap=True,
+    )
 
 
 def check_images() -> tuple[list[Image], str]:

@@ -19,7 +19,7 @@ from rich.text import Text
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.cli import console as screen
 from aue_crl_core.config import require
-from aue_crl_core.engines import EngineName
+from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detection.choice import DetectorName
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
@@ -96,6 +96,9 @@ def command(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads of the engine; default: its own choice.")
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="What the network is computed in; auto: int8 where that is there and faster.")
+    ] = "auto",
 ) -> None:
     """Recognise faces in images, folders, videos or a camera.
 
@@ -118,6 +121,7 @@ def command(
         detector_model=detector_model,
         min_face_px=min_face,
         threads=threads,
+        precision=precision,
         config=config,
     )
     began = time.monotonic()

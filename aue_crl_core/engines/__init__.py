@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-from aue_crl_core.engines.base import Engine, EngineOutput
+from aue_crl_core.config import require
+from aue_crl_core.engines.base import Engine, EngineOutput, Precision
 from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
 
-__all__ = ["Engine", "EngineName", "EngineOutput", "find_weights", "make_engine"]
+__all__ = ["Engine", "EngineName", "EngineOutput", "Precision", "find_weights", "make_engine"]
 
 EngineName = Literal["onnx", "torch"]
 ENGINES: Final = ("onnx", "torch")
@@ -57,21 +58,28 @@ def _other_form_hint(path: Path, engine: EngineName) -> str:
 
 
 def make_engine(
-    weights: str | Path = "edge", engine: EngineName = "onnx", device: str = "cpu", threads: int | None = None
+    weights: str | Path = "edge",
+    engine: EngineName = "onnx",
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: Precision = "auto",
 ) -> Engine:
-    """Load `weights` (see `find_weights`) on `device`: `cpu`, `cuda` or `cuda:N`; `threads` None: the engine's choice.
+    """Load `weights` (see `find_weights`) on `device`: `cpu`, `cuda` or `cuda:N`; `threads` None: the engine's choice;
+    `precision` see `OnnxEngine`.
 
     Raises:
         CheckpointError: weights that are missing or damaged.
-        ConfigError: no such engine, a device that is not there, or `threads` below 1.
+        ConfigError: no such engine or precision, a device that is not there, or `threads` below 1.
         MissingDependencyError: the engine's package is not installed.
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if threads is not None and threads < 1:
         raise ConfigError(f"threads must be at least 1, or None for the engine's own choice, got {threads}")
+    require(precision in get_args(Precision), "precision", f"be one of {', '.join(get_args(Precision))}", precision)
     path = find_weights(weights, engine)
     if engine == "torch":
+        require(precision != "int8", "precision", "be auto or fp32 with the torch engine", precision)
         try:
             from aue_crl_core.engines.torch import TorchEngine
         except ImportError as error:
@@ -82,4 +90,4 @@ def make_engine(
         return TorchEngine(path, device, threads)
     from aue_crl_core.engines.onnx import OnnxEngine
 
-    return OnnxEngine(path, device, threads)
+    return OnnxEngine(path, device, threads, precision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from aue_crl_core.config import ModelConfig
 
 Floats = NDArray[np.float32]
 Crops = NDArray[np.uint8]
+Precision = Literal["auto", "fp32", "int8"]
+"""What the expression network is computed in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from aue_crl_core.config import ModelConfig, from_dict
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision
+from aue_crl_core.engines.processor import multiplies_int8
 from aue_crl_core.errors import CheckpointError
 from aue_crl_core.onnx_session import make_session
 
 METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
+INT8_SUFFIX = ".int8.onnx"
 
 
 def landmarks_path(path: Path) -> Path:
@@ -20,10 +22,17 @@ def landmarks_path(path: Path) -> Path:
     return path.with_name(path.stem + LANDMARKS_SUFFIX)
 
 
+def int8_path(path: Path) -> Path:
+    """Where the same network in eight-bit integers lies: MODEL.int8.onnx beside MODEL.onnx."""
+    return path.with_name(path.stem + INT8_SUFFIX)
+
+
 class OnnxEngine:
     """Two onnxruntime sessions over the files that `aue-crl export` writes.
 
-    `threads`: processor threads for one call (None: onnxruntime's own choice, all physical cores).
+    `threads`: processor threads for one call (None: onnxruntime's own choice, all physical cores). `precision`: `fp32`;
+    `int8`, the expression network of MODEL.int8.onnx; `auto`, that where it is there and the device is a processor
+    that multiplies eight-bit integers faster.
 
     Raises:
         CheckpointError: a file is missing, damaged or not one of this project's.
@@ -33,10 +42,17 @@ class OnnxEngine:
 
     name = "onnx"
 
-    def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, device: str = "cpu", threads: int | None = None, precision: Precision = "fp32"
+    ) -> None:
         self.device = device
-        self._expression = _session(path, device, threads)
-        self.config = _config(self._expression, path)
+        whole = int8_path(path)
+        if precision == "auto":
+            precision = "int8" if device == "cpu" and whole.is_file() and multiplies_int8() else "fp32"
+        self.precision = precision
+        expression = whole if precision == "int8" else path
+        self._expression = _session(expression, device, threads)
+        self.config = _config(self._expression, expression)
         self._landmarks = _session(landmarks_path(path), device, threads)
         self.landmark_size = self._landmarks.get_inputs()[0].shape[1]
 
@@ -56,10 +72,16 @@ class OnnxEngine:
 
 def _session(path: Path, device: str, threads: int | None) -> Any:
     if not path.is_file():
+        plain = path.with_name(path.name.removesuffix(INT8_SUFFIX) + path.suffix) if _is_int8(path) else path
+        how = " --precision int8 --calibrate INDEX" if _is_int8(path) else ""
         raise CheckpointError(
-            f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {path}"
+            f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {plain}{how}"
         )
     return make_session(path, device, threads)
+
+
+def _is_int8(path: Path) -> bool:
+    return path.name.endswith(INT8_SUFFIX)
 
 
 def _config(session: Any, path: Path) -> ModelConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
 from aue_crl_core.config import require
@@ -16,6 +16,8 @@ Due = Literal["", "routine", "at once"]
 
 _REACH: Final = 1.0
 _MAX_SIZE_RATIO: Final = 2.0
+_MOTION_S: Final = 0.25
+"""Time constant over which a track's motion is averaged: what two or three frames in error say hardly counts."""
 
 
 class TrackableFace(Protocol):
@@ -39,16 +41,38 @@ class _Track:
     points: Points
     seen_s: float
     seen_frame: int
+    velocity: tuple[float, float] = (0.0, 0.0)
+    """Of the box's centre, image pixels a second."""
+
+    def predicted(self, now: float) -> FaceBox:
+        """The box where it would be by now if it had gone on as before."""
+        away = now - self.seen_s
+        return replace(self.box, x=self.box.x + self.velocity[0] * away, y=self.box.y + self.velocity[1] * away)
+
+    def see(self, face: TrackableFace, now: float, frame: int) -> None:
+        """Enter where the face is now."""
+        passed = now - self.seen_s
+        if passed > 0:
+            weight = -math.expm1(-passed / _MOTION_S)
+            steps = (
+                face.box.x - self.box.x + (face.box.w - self.box.w) / 2,
+                face.box.y - self.box.y + (face.box.h - self.box.h) / 2,
+            )
+            x, y = (v + weight * (step / passed - v) for v, step in zip(self.velocity, steps, strict=True))
+            self.velocity = (x, y)
+        self.box, self.points, self.seen_s, self.seen_frame = face.box, face.points, now, frame
 
 
 class FaceTracker:
     """Gives the faces of one camera ids that last.
 
-    A face takes the id of the live track that it overlaps most (intersection over union of at least `min_iou`,
-    greedily from the largest); of the rest, faces take the nearest track within one box side, of at most twice or half
-    the size, which covers fast motion; the others begin new tracks. A track that is not seen keeps its last box, and
-    ends when it has been unseen for more than `lost_after_s` seconds. Ids are `id_prefix` and a number that is never
-    given twice. The caller removes duplicate boxes of one face before `update`.
+    A track is expected where its motion takes it by the frame's stamp: so two people who cross keep their ids. A face
+    takes the id of the live track whose expected box it overlaps most (intersection over union of at least `min_iou`,
+    greedily from the largest, tracks seen in the last frame first); of the rest, faces take the track expected nearest
+    within one box side, of at most twice or half the size, which covers sudden motion, and then the one last seen that
+    near: who has stopped or turned back. The others begin new tracks. A track ends when it has been unseen for more
+    than `lost_after_s` seconds. Ids are `id_prefix` and a number that is never given twice. The caller removes
+    duplicate boxes of one face before `update`.
 
     Time is that of the frames' stamps, in seconds. A step back of up to `lost_after_s` (frames out of order) counts as
     no time at all; a longer one (a bag that starts over) ends every track.
@@ -136,7 +160,7 @@ class FaceTracker:
         self._clock_s, self._stamp_s = now, time_s
         self._frames += 1
 
-        matched = self._match(faces)
+        matched = self._match(faces, now)
         # New numbers go from left to right, so that the order of `faces` decides nothing.
         for index in sorted(range(len(faces)), key=lambda i: faces[i].box.as_list()):
             if index not in matched:
@@ -144,8 +168,7 @@ class FaceTracker:
                 matched[index] = _Track(self._born, faces[index].box, faces[index].points, now, self._frames)
                 self._tracks.append(matched[index])
         for index, track in matched.items():
-            track.box, track.points = faces[index].box, faces[index].points
-            track.seen_s, track.seen_frame = now, self._frames
+            track.see(faces[index], now, self._frames)
         return [self._id(matched[index]) for index in range(len(faces))]
 
     def reset(self) -> None:
@@ -169,21 +192,24 @@ class FaceTracker:
         self._ended = tuple(self._id(track) for track in self._tracks if track.number in ended)
         self._tracks = [track for track in self._tracks if track.number not in ended]
 
-    def _match(self, faces: Sequence[TrackableFace]) -> dict[int, _Track]:
+    def _match(self, faces: Sequence[TrackableFace], now: float) -> dict[int, _Track]:
         """Index of a face -> the live track that it continues."""
-        overlaps, nearby = [], []
-        for index, face in enumerate(faces):
-            for track in self._tracks:
+        overlapping, near, seen_near = [], [], []
+        for track in self._tracks:
+            expected = track.predicted(now)
+            for index, face in enumerate(faces):
                 tie = (track.number, face.box.as_list(), index)
-                overlap = face.box.iou(track.box)
+                overlap = face.box.iou(expected)
                 if overlap >= self._min_iou:
-                    overlaps.append((-overlap, tie, track))
-                distance = _distance(face.box, track.box)
-                if distance <= _REACH:
-                    nearby.append((distance, tie, track))
+                    hidden = track.seen_frame < self._frames - 1
+                    overlapping.append(((hidden, -overlap), tie, track))
+                for pairs, place in ((near, expected), (seen_near, track.box)):
+                    distance = _distance(face.box, place)
+                    if distance <= _REACH:
+                        pairs.append((distance, tie, track))
         matched: dict[int, _Track] = {}
         taken: set[int] = set()
-        for pairs in (overlaps, nearby):
+        for pairs in (overlapping, near, seen_near):
             for _, (number, _, index), track in sorted(pairs, key=lambda pair: pair[:2]):
                 if index not in matched and number not in taken:
                     matched[index] = track

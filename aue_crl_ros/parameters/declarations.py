@@ -75,6 +75,12 @@ class Settings:
     engine: str = _parameter("onnx", "What runs the networks.", choices=("onnx", "torch"), live=False)
     device: str = _parameter("cpu", "cpu, cuda or cuda:N.", live=False)
     threads: int = _parameter(1, "Processor threads of the engine; 0: its own choice.", low=0, high=256, live=False)
+    precision: str = _parameter(
+        "auto",
+        "What the network is computed in; auto: int8 where its file and a processor that is faster in it are there.",
+        choices=("auto", "fp32", "int8"),
+        live=False,
+    )
     detector: str = _parameter(
         "auto",
         "How faces are found; auto: the best that is installed.",

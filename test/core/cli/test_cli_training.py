@@ -237,14 +237,15 @@ def test_export_prints_sizes_and_the_difference(trained, tmp_path):
     difference = float(text.split("crops of a portrait:")[1].split()[0])
     assert difference < 1e-4
     assert f"{(tmp_path / 'model.onnx').stat().st_size / 1e6:.1f} MB" in text
-    half = run(export, "--weights", trained, "--output", tmp_path / "half.onnx", "--half")
+    half = run(export, "--weights", trained, "--output", tmp_path / "half.onnx", "--precision", "fp16")
     assert "rounding to float16 included" in half
     assert (tmp_path / "half.onnx").stat().st_size < 0.6 * (tmp_path / "model.onnx").stat().st_size
 
 
 def test_export_takes_the_landmark_net_of_another_checkpoint(trained, tmp_path):
     other = find_weights("edge", "torch")
-    text = run(export, "--weights", trained, "--landmarks", other, "--output", tmp_path / "both.safetensors", "--half")
+    arguments = "--weights", trained, "--landmarks", other, "--output", tmp_path / "both.safetensors"
+    text = run(export, *arguments, "--precision", "fp16")
     assert "both.safetensors: " in text
     both, shipped, own = (load_file(p) for p in (tmp_path / "both.safetensors", other, f"{trained}/best.safetensors"))
     for name, tensor in both.items():

@@ -55,6 +55,31 @@ def test_a_box_of_quite_another_size_at_the_same_place_is_a_new_face():
     assert tracker.update([face(30, 30, 40)], 0.033) == ["f2"]
 
 
+def test_two_faces_that_cross_and_hide_each_other_keep_their_ids():
+    tracker = FaceTracker()
+    for k in range(31):  # 300 px/s each; at k = 15 they are at the same place
+        right, left = face(10.0 * k), face(300 - 10.0 * k)
+        hidden = 10 <= k <= 20
+        ids = tracker.update([right] if hidden else [right, left], k / 30)
+        assert ids == (["f1"] if hidden else ["f1", "f2"])
+
+
+def test_a_face_that_stops_or_turns_back_while_it_is_away_keeps_its_id():
+    tracker = FaceTracker()
+    for k in range(10):
+        tracker.update([face(20.0 * k)], k / 30)
+    assert tracker.update([face(190)], 9 / 30 + 0.8) == ["f1"]  # it would have gone on to 660
+
+
+def test_one_frame_in_error_hardly_changes_where_a_face_is_expected():
+    tracker = FaceTracker()
+    for k in range(10):
+        tracker.update([face(0)], k / 30)
+    tracker.update([face(80)], 10 / 30)
+    tracker.update([], 11 / 30)
+    assert tracker.update([face(0), face(200)], 12 / 30) == ["f1", "f2"]
+
+
 def test_overlap_decides_before_distance():
     tracker = FaceTracker()
     tracker.update([face(0), face(120)], 0.0)

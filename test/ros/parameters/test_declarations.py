@@ -36,6 +36,7 @@ NOT_LIVE = {
     "engine",
     "device",
     "threads",
+    "precision",
     "detector",
     "min_search_px",
     "hri",

@@ -1,0 +1,101 @@
+"""An exported network in eight-bit integers, and whether its answers stay those of float32."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core.config import Preprocessing
+from aue_crl_core.data.dataset import FaceDataset
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.engines.base import EngineOutput
+from aue_crl_core.engines.onnx import OnnxEngine, int8_path
+
+CALIBRATION_FACES: Final = 400
+_BATCH: Final = 32
+
+Feed = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of int8 with float32 on `faces` faces: the share with the same label, and the mean absolute and the largest
+    difference of an action unit's probability."""
+
+    faces: int
+    same_label: float
+    mean_difference: float
+    largest_difference: float
+
+
+def quantise(model: Path, faces: Sequence[Feed]) -> Path:
+    """Write MODEL.int8.onnx beside an exported, float32 MODEL.onnx: its convolutions take integers.
+
+    `faces` are inputs of the network (see `face_batches`): the ranges of what passes are those seen on them. Weights
+    keep seven bits, so that sums do not overflow on a processor without VNNI.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Faces(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._rest = iter(faces)
+
+        def get_next(self) -> Feed | None:
+            return next(self._rest, None)
+
+    output = int8_path(model)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, part = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(part),
+            Faces(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        quantised = onnx.load(part)
+    del quantised.metadata_props[:]
+    quantised.metadata_props.extend(onnx.load(model).metadata_props)
+    unfinished = output.with_name(output.name + ".part")
+    onnx.save(quantised, unfinished)
+    unfinished.replace(output)
+    return output
+
+
+def face_batches(index: DatasetIndex, preprocessing: Preprocessing, most: int | None = None) -> Iterator[Feed]:
+    """The labelled faces of an index with points as the network's inputs, evenly taken, `most` in all."""
+    data = FaceDataset([index], preprocessing)
+    numbers = np.arange(len(data))[:: max(1, len(data) // (most or len(data)))][:most]
+    for start in range(0, len(numbers), _BATCH):
+        samples = [data[int(number)] for number in numbers[start : start + _BATCH]]
+        samples = [sample for sample in samples if bool(sample.has_points)]
+        if samples:
+            images = np.stack([sample.image.numpy().transpose(1, 2, 0) for sample in samples])
+            yield {"images": images, "points": np.stack([sample.points.numpy() for sample in samples])}
+
+
+def agreement(model: Path, batches: Iterator[Feed]) -> Agreement:
+    """Of MODEL.int8.onnx with MODEL.onnx."""
+    engines = OnnxEngine(model), OnnxEngine(model, precision="int8")
+    outputs: list[list[EngineOutput]] = [[], []]
+    for feed in batches:
+        for engine, seen in zip(engines, outputs, strict=True):
+            seen.append(engine.predict(feed["images"], feed["points"]))
+    labels = [np.concatenate([out.probabilities.argmax(axis=1) for out in seen]) for seen in outputs]
+    units = [np.concatenate([out.action_units for out in seen]) for seen in outputs]
+    apart = np.abs(units[0] - units[1])
+    same = float((labels[0] == labels[1]).mean())
+    return Agreement(len(labels[0]), same, float(apart.mean()), float(apart.max()))

@@ -1,0 +1,122 @@
+"""The paper's network on the CPU: the authors' code beside the same weights through onnxruntime, in turns.
+
+    python benchmarks/paper_inference.py --upstream PATH [--batch 1] [--rounds 7] [--threads 2]
+
+PATH is a checkout of HCPLab-SYSU/AUE-CRL whose `.cuda()` calls do not stop it here (see `training.py`). Random weights
+and statistics go through `import_upstream` and `export`, as a checkpoint of theirs would; both then get the same faces.
+Prints the largest difference of the outputs, milliseconds an image of both, and the median of the rounds' ratios; where
+torch says that this processor multiplies bfloat16 itself, also ours in torch under autocast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from authors import import_upstream, their_network, their_output
+from batch import Batch
+from timing import seconds
+from torch import Tensor, nn
+
+from aue_crl_core.checkpoint import load_network
+from aue_crl_core.checkpoint.export import export_onnx
+from aue_crl_core.checkpoint.upstream import import_upstream as read_upstream
+from aue_crl_core.checkpoint.upstream import save_imported
+from aue_crl_core.engines import find_weights
+from aue_crl_core.networks.deployed import DeployedExpressionNet
+from aue_crl_core.onnx_session import make_session
+
+
+def with_statistics(network: nn.Module) -> nn.Module:
+    """Random weights as they are, and random statistics of the batch norms, so that outputs are not all alike."""
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.8, 1.2, generator=generator)
+    return network.eval()
+
+
+def convert(theirs: nn.Module, folder: Path) -> tuple[Path, Any]:
+    """Their network as an ONNX file, and the same in torch."""
+    pickled, checkpoint = folder / "theirs.pth", folder / "paper.safetensors"
+    torch.save(theirs.state_dict(), pickled)
+    state, config, report = read_upstream(pickled)
+    pickled.unlink()
+    save_imported(checkpoint, state, config, report, find_weights("edge", "torch"))
+    del state
+    export_onnx(checkpoint, folder / "paper.onnx")
+    return folder / "paper.onnx", load_network(checkpoint)[0].eval()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upstream", type=Path, required=True)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    torch.manual_seed(0)
+    theirs = with_statistics(their_network(import_upstream(chosen.upstream), "cpu"))
+    sample = Batch.random(chosen.batch, "cpu").sample
+    with tempfile.TemporaryDirectory() as folder:
+        path, ours = convert(theirs, Path(folder))
+        session = make_session(path, threads=chosen.threads)
+        feed = {"images": sample.image.permute(0, 2, 3, 1).contiguous().numpy(), "points": sample.points.numpy()}
+        deployed = DeployedExpressionNet(ours).eval()
+        with torch.inference_mode():
+            compare(theirs, ours, deployed, session, feed, chosen.rounds)
+
+
+def compare(
+    theirs: nn.Module, ours: Any, deployed: nn.Module, session: Any, feed: dict[str, np.ndarray], rounds: int
+) -> None:
+    """Outputs of both, then times in turns."""
+    images, points = (torch.from_numpy(feed[name]) for name in ("images", "points"))
+    places = ours.action_unit_branch.windows.centres(points).flatten(2)
+    batch = Batch(None, deployed.normalise(images), places, None)  # type: ignore[arg-type]
+    first, second, attention = their_output(theirs, "Fuse", batch)
+    fused, alone, _, weights = session.run(None, feed)
+    pairs: list[tuple[Tensor, np.ndarray]] = [(second.softmax(1), fused), (first.softmax(1), alone)]
+    pairs.append((attention, weights))
+    print(f"largest difference of an output: {max(float(np.abs(a.numpy() - b).max()) for a, b in pairs):.1e}")
+    ways: dict[str, Callable[[], object]] = {
+        "onnxruntime, float32": lambda: session.run(None, feed),
+        "torch, float32": lambda: deployed(images, points),
+    }
+    if _multiplies_bfloat16():
+
+        def in_bfloat16() -> object:
+            with torch.autocast("cpu", torch.bfloat16):
+                return deployed(images, points)
+
+        ways["torch, bfloat16"] = in_bfloat16
+    else:
+        print("this processor does not multiply bfloat16 itself: not timed")
+    taken: dict[str, list[float]] = {name: [] for name in ("authors", *ways)}
+    for _ in range(rounds):
+        taken["authors"].append(seconds(lambda: their_output(theirs, "Fuse", batch), "cpu", 0.5))
+        for name, way in ways.items():
+            taken[name].append(seconds(way, "cpu", 0.5))
+    for name, times in taken.items():
+        ratios = [theirs / ours for theirs, ours in zip(taken["authors"], times, strict=True)]
+        each = 1e3 * statistics.median(times) / len(images)
+        spread = f"[{min(ratios):.2f} .. {max(ratios):.2f}]"
+        print(f"{name:22} {each:8.1f} ms an image   {statistics.median(ratios):5.2f} x  {spread}")
+
+
+def _multiplies_bfloat16() -> bool:
+    facts = Path("/proc/cpuinfo")
+    return facts.is_file() and "avx512_bf16" in facts.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

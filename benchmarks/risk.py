@@ -1,0 +1,170 @@
+"""Where a label stops being reliable: how often it is wrong by yaw, pitch, size, sharpness, face score and confidence.
+
+    python benchmarks/risk.py --data ferplus.parquet --split valid --output risk
+
+Every labelled image of the split goes through the whole path, as a camera's would; the label is read from the face that
+is nearest to the index's. Writes `risk.md` and `risk.png` into `--output`: the share of wrong labels (with its 95 %
+interval, Wilson), the images, a row a range; and of the confidence the risk among the so many surest. The limits of
+`AnalyzerConfig` are the dashed lines. To choose limits take a validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.media.reading.pixels import load_image
+from aue_crl_core.types import FaceBox, FacePrediction
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What the risk is shown over: its ranges, and its limit in `AnalyzerConfig` (in the same unit)."""
+
+    name: str
+    of: Callable[[FacePrediction], float]
+    edges: tuple[float, ...]
+    limit: str
+
+
+QUANTITIES: Final = (
+    Quantity(
+        "yaw, degrees", lambda f: abs(math.degrees(f.quality.yaw)), (0, 10, 20, 30, 40, 50, 60, 90), "max_yaw_deg"
+    ),
+    Quantity(
+        "pitch, degrees", lambda f: math.degrees(f.quality.pitch), (-90, -45, -30, -20, -10, 0, 10, 20, 30, 45, 90), ""
+    ),
+    Quantity("size, px", lambda f: f.quality.size_px, (0, 20, 24, 32, 40, 48, 64, 100, 1e4), "min_face_px"),
+    Quantity("sharpness", lambda f: f.quality.sharpness, (0, 8, 15, 30, 60, 120, 250, 500, 1e5), "min_sharpness"),
+    Quantity("face score", lambda f: f.quality.face_score, (0, 0.2, 0.5, 0.7, 0.9, 0.97, 1.01), "sure_face_score"),
+    Quantity("confidence", lambda f: f.confidence, (0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01), "uncertain_below"),
+)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A labelled face as it was read, None where none was found; whether the label is wrong."""
+
+    face: FacePrediction | None
+    wrong: bool
+
+
+def read_all(analyzer: FaceAnalyzer, index: DatasetIndex) -> Iterator[Read]:
+    """Every labelled image of an index."""
+    names = index.classes
+    for record in index.records:
+        if not record.usable or record.label is None:
+            continue
+        faces = analyzer(load_image(index.path(record)))
+        if not faces:
+            yield Read(None, True)
+            continue
+        box = record.box or (FaceBox.around(record.points) if record.points is not None else None)
+        face = faces[0] if box is None else max(faces, key=lambda f, box=box: f.box.iou(box))
+        yield Read(face, face.expression != names[record.label])
+
+
+def interval(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share."""
+    p, spread = wrong / count, z * z / count
+    middle, half = p + spread / 2, z * math.sqrt(p * (1 - p) / count + spread / (4 * count))
+    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+
+
+def rows(reads: Sequence[Read], quantity: Quantity) -> Iterator[tuple[str, int, float, float, float]]:
+    """Range, images, risk, lower and upper end of its interval."""
+    found = [(quantity.of(r.face), r.wrong) for r in reads if r.face is not None]
+    for low, high in pairwise(quantity.edges):
+        inside = [wrong for value, wrong in found if low <= value < high]
+        if inside:
+            name = f"{low:g} to {high:g}" if high < 1e4 else f"{low:g} and more"
+            yield name, len(inside), sum(inside) / len(inside), *interval(sum(inside), len(inside))
+
+
+def draw(reads: Sequence[Read], path: Path) -> None:
+    """A panel a quantity: risk and its interval; how many images as bars."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 3, figsize=(13, 7), sharey=True, layout="constrained")
+    for quantity, axis in zip(QUANTITIES, axes.ravel(), strict=True):
+        table = list(rows(reads, quantity))
+        places = np.arange(len(table))
+        risk, low, high = (100 * np.array([row[i] for row in table]) for i in (2, 3, 4))
+        share = np.array([row[1] for row in table]) / max(1, sum(row[1] for row in table))
+        axis.bar(places, 100 * share, width=0.9, color="0.88", label="share of the images")
+        axis.errorbar(places, risk, [risk - low, high - risk], fmt="o-", capsize=3, label="labels that are wrong")
+        axis.set_xticks(places, [row[0].replace(" and more", "+").replace(" to ", "-") for row in table], rotation=30)
+        limit = getattr(AnalyzerConfig(), quantity.limit) if quantity.limit else None
+        starts = [edge for edge in quantity.edges if any(row[0].startswith(f"{edge:g} ") for row in table)]
+        if limit is not None and limit in starts:
+            axis.axvline(starts.index(limit) - 0.5, color="k", linestyle="--", linewidth=1)
+        axis.set_title(quantity.name)
+        axis.set_ylim(0, 100)
+        axis.grid(axis="y", alpha=0.3)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("%")
+    axes[0, 0].legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def text(reads: Sequence[Read]) -> str:
+    """Markdown."""
+    found = [r for r in reads if r.face is not None]
+    lines = [
+        f"{len(reads)} images; face found in {len(found) / len(reads):.1%}; "
+        f"label wrong in {sum(r.wrong for r in found) / len(found):.1%} of those",
+    ]
+    states = {"ok", "uncertain", "low_quality"}
+    for state in sorted(states, reverse=True):
+        inside = [r.wrong for r in found if r.face.state == state]
+        if inside:
+            lines.append(f"- {state}: {len(inside)} images, wrong {sum(inside) / len(inside):.1%}")
+    for quantity in QUANTITIES:
+        lines += ["", f"| {quantity.name} | images | wrong | 95 % |", "|---|---:|---:|---:|"]
+        lines += [f"| {n} | {c} | {r:.1%} | {a:.1%} to {b:.1%} |" for n, c, r, a, b in rows(reads, quantity)]
+    surest = sorted(found, key=lambda r: -r.face.confidence)
+    lines += ["", "| the surest | wrong | confidence from |", "|---|---:|---:|"]
+    for share in (0.25, 0.5, 0.75, 0.9, 0.95, 1.0):
+        kept = surest[: max(1, round(share * len(surest)))]
+        wrong = sum(r.wrong for r in kept) / len(kept)
+        lines.append(f"| {share:.0%} | {wrong:.1%} | {kept[-1].face.confidence:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--split", default="valid")
+    parser.add_argument("--weights", default="edge")
+    parser.add_argument("--most", type=int, default=1_000_000)
+    parser.add_argument("--output", type=Path, required=True)
+    chosen: Any = parser.parse_args()
+    cv2.setNumThreads(1)
+    analyzer = FaceAnalyzer.load(chosen.weights, threads=1)
+    reads: list[Read] = []
+    for path in chosen.data:
+        index = DatasetIndex.read(path).select(chosen.split)
+        every = max(1, len(index.records) // chosen.most)
+        reads += read_all(analyzer, DatasetIndex(index.layout, index.vocabulary, index.root, index.records[::every]))
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    (chosen.output / "risk.md").write_text(text(reads))
+    draw(reads, chosen.output / "risk.png")
+    print(text(reads))
+
+
+if __name__ == "__main__":
+    main()

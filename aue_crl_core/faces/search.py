@@ -1,4 +1,4 @@
-"""Searching for faces: at once or in the background, in the upright image or, a turn at a time, in the turned one."""
+"""Searching for faces: at once or in the background; in the whole image, in it made small, in it turned."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from typing import Final
 
-from aue_crl_core.faces.detection.looks import TURNS, look_turned
+from aue_crl_core.faces.detection.looks import TURNS, look_small, look_turned
 from aue_crl_core.faces.detection.working import FaceDetector
 from aue_crl_core.types import FaceBox, Image
 
-_TURNED_WHILE_FOLLOWING: Final = 4
-"""Every so many-th search is at the turned image while a face is followed."""
+_ROUND: Final = 5
+"""While a face is followed, of so many searches the first is of the whole image, the third of a turned one; the others
+are of the image made small: cheap, so that no frame waits for long, and enough for whoever comes near."""
+_FULL, _TURNED = 0, 2
 _TURNED_WITHOUT_FACE: Final = 2
 """Every so many-th search goes on at the turned image where the upright one shows no face."""
 
@@ -44,15 +46,29 @@ class FaceSearch:
         return [box for turn in turns for box in self.now(image, turn)]
 
     def next(self, camera: str, image: Image, following: bool) -> list[FaceBox]:
-        """The camera's next search: of the upright image, and in some searches of one of the turned ones, which take
-        turns; instead of the upright one while a face is followed, and else after it, if that shows no face."""
+        """The camera's next search.
+
+        While a face is followed, of the whole image, of it made small, or of it turned (see `_ROUND`). Else of the
+        whole image and, every other time, where that shows no face, of a turned one as well. Turns take turns.
+        """
         number = self._searches[camera] = self._searches.get(camera, -1) + 1
-        every = _TURNED_WHILE_FOLLOWING if following else _TURNED_WITHOUT_FACE
-        turned = self._detector.turned_looks and number % every == every - 1
-        boxes = [] if turned and following else self.now(image)
-        if turned and not boxes:
-            boxes = self.now(image, next(self._turns.setdefault(camera, cycle(TURNS))))
+        able = self._detector.turned_looks
+        if following:
+            step = number % _ROUND
+            if step == _TURNED and able:
+                return self._next_turn(camera, image)
+            return self.now(image) if step == _FULL else self._small(image)
+        boxes = self.now(image)
+        if not boxes and able and number % _TURNED_WITHOUT_FACE == _TURNED_WITHOUT_FACE - 1:
+            boxes = self._next_turn(camera, image)
         return boxes
+
+    def _next_turn(self, camera: str, image: Image) -> list[FaceBox]:
+        return self.now(image, next(self._turns.setdefault(camera, cycle(TURNS))))
+
+    def _small(self, image: Image) -> list[FaceBox]:
+        with self._turn:
+            return look_small(self._detector, image)
 
     def start(self, camera: str, image: Image) -> None:
         """Begin to search an image of a camera, HxWx3 uint8 RGB, in the background.

@@ -1,4 +1,5 @@
-"""Looking at the turned image, for heads that are tilted further than a detector knows: on a sofa, in a bed."""
+"""Looking at the turned image, for heads that are tilted further than a detector knows: on a sofa, in a bed; and at
+the image made small, which takes a quarter of the time."""
 
 from __future__ import annotations
 
@@ -10,16 +11,31 @@ import cv2
 import numpy as np
 
 from aue_crl_core.faces.crop import Affine, apply
-from aue_crl_core.faces.detection.working import FaceDetector, resized
+from aue_crl_core.faces.detection.working import FaceDetector, check_image, resized
 from aue_crl_core.types import FaceBox, Image
 
 TURNS: Final = tuple(math.radians(degrees) for degrees in (40, -40, 80, -80, 120, -120, 160, -160))
 """Rolls (radians) whose looks, with the upright one, find a head at any angle, the likelier ones first."""
 
 _WORK_PX: Final = 480
+_SMALL_PX: Final = 320
 _SURE: Final = 0.8
 """Least score of a box: in eight looks a detector is wrong more often than in one. On 50 kitchen pictures without
 people there are 0.32 false boxes a picture at 0.6, and 0.02 at 0.8."""
+
+
+def look_small(detector: FaceDetector, image: Image) -> list[FaceBox]:
+    """What the detector finds in the image with a long side of at most 320 px; boxes in the pixels of `image`.
+
+    `image` HxWx3 uint8 RGB.
+
+    Raises:
+        ImageError: see `FaceDetector`.
+    """
+    check_image(image)
+    small = resized(image, min(1.0, _SMALL_PX / max(image.shape[:2])))
+    x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
+    return [replace(box, x=box.x * x, y=box.y * y, w=box.w * x, h=box.h * y) for box in detector(small)]
 
 
 def look_turned(detector: FaceDetector, image: Image, turn: float) -> list[FaceBox]:

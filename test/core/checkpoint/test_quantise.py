@@ -9,14 +9,14 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime.quantization")
 
-from aue_crl_core.checkpoint.export import export_onnx  # noqa: E402
-from aue_crl_core.checkpoint.quantise import agreement, face_batches, quantise  # noqa: E402
-from aue_crl_core.data.finders import OwnFinder  # noqa: E402
-from aue_crl_core.data.index import DatasetIndex  # noqa: E402
-from aue_crl_core.data.prepare import prepare  # noqa: E402
-from aue_crl_core.engines import find_weights, make_engine  # noqa: E402
-from aue_crl_core.engines.onnx import OnnxEngine, int8_path  # noqa: E402
-from aue_crl_core.errors import CheckpointError, ConfigError  # noqa: E402
+from aue_crl_core.checkpoint.export import export_onnx
+from aue_crl_core.checkpoint.quantise import agreement, face_batches, quantise
+from aue_crl_core.data.finders import OwnFinder
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.data.prepare import prepare
+from aue_crl_core.engines import find_weights, make_engine
+from aue_crl_core.engines.onnx import OnnxEngine, int8_path
+from aue_crl_core.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -119,11 +119,11 @@ class Shapes:
         self.seen = []
 
     def __call__(self, image):
-        self.seen.append("upright" if image.shape[:2] == (100, 200) else "turned")
+        self.seen.append({(400, 800): "upright", (160, 320): "small"}.get(image.shape[:2], "turned"))
         return self.boxes
 
 
-SCENE = np.zeros((100, 200, 3), np.uint8)
+SCENE = np.zeros((400, 800, 3), np.uint8)
 
 
 def test_where_no_face_is_followed_every_second_search_goes_on_at_a_turn():
@@ -141,12 +141,16 @@ def test_an_upright_face_spares_the_turned_look():
     assert set(shapes.seen) == {"upright"}
 
 
-def test_while_a_face_is_followed_every_fourth_search_is_at_a_turn_instead():
+def test_while_a_face_is_followed_most_searches_are_of_the_small_image():
     shapes = Shapes()
     search = FaceSearch(shapes)
-    for _ in range(8):
+    for _ in range(10):
         search.next("c", SCENE, following=True)
-    assert shapes.seen == ["upright", "upright", "upright", "turned"] * 2
+    assert shapes.seen == ["upright", "small", "turned", "small", "small"] * 2
+    shapes.seen, shapes.turned_looks = [], False
+    for _ in range(5):
+        search.next("c", SCENE, following=True)
+    assert shapes.seen == ["upright", "small", "small", "small", "small"]
 
 
 def test_turns_are_taken_one_after_the_other_and_each_camera_has_its_own(monkeypatch):

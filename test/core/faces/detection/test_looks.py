@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aue_crl_core.faces.crop import apply
 from aue_crl_core.faces.detection import looks
 from aue_crl_core.faces.detection.choice import make_detector
-from aue_crl_core.faces.detection.looks import TURNS, look_turned
+from aue_crl_core.faces.detection.looks import TURNS, look_small, look_turned
 from aue_crl_core.types import FaceBox
 
 FACE = (262.0, 230.0)
@@ -89,3 +89,14 @@ def test_boxes_come_back_as_squares_with_the_roll_of_the_look():
     assert [box.roll for box in boxes] == [pytest.approx(math.pi / 2)] * 2
     middles = sorted((round(box.x + 5), round(box.y + 5)) for box in boxes)
     assert middles == [(0, 99), (199, 0)]
+
+
+def test_the_small_look_finds_the_same_face_in_the_pixels_of_the_image(detector, photograph):
+    image = cv2.copyMakeBorder(photograph, 100, 380, 300, 628, cv2.BORDER_REPLICATE)
+    (whole,), (small,) = detector(image), look_small(detector, image)
+    assert small.iou(whole) > 0.7
+
+
+@pytest.mark.parametrize("shape", [(1, 4000), (4000, 1), (3, 3), (321, 320)])
+def test_the_small_look_takes_any_shape(detector, shape):
+    assert look_small(detector, np.zeros((*shape, 3), np.uint8)) == []

@@ -130,7 +130,7 @@ class FaceAnalyzer:
             CheckpointError: weights that are missing or damaged.
             ConfigError: an engine, device or detector that is not there.
         """
-        found_by = make_detector(detector, min_face_px=min_face_px, model_path=detector_model)
+        found_by = make_detector(detector, min_face_px=min_face_px, model_path=detector_model, threads=threads)
         return cls(make_engine(weights, engine, device, threads, precision), found_by, config)
 
     def __call__(self, image: Image) -> list[FacePrediction]:

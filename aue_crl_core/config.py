@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from aue_crl_core import facs
 from aue_crl_core.errors import ConfigError
 
 T = TypeVar("T")
 
-ModelName = Literal["resnet101", "resnet50", "resnet18", "edge"]
+ModelName = Literal["resnet101", "resnet50", "resnet18", "mobilenet_v2", "edge"]
 
 
 def require(ok: bool, name: str, must: str, got: object) -> None:
@@ -113,9 +113,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require(
-            self.backbone in ("resnet101", "resnet50", "resnet18", "edge"),
+            self.backbone in get_args(ModelName),
             "backbone",
-            "be one of resnet101, resnet50, resnet18, edge",
+            f"be one of {', '.join(get_args(ModelName))}",
             self.backbone,
         )
         require(self.vocabulary in ("basic", "compound"), "vocabulary", "be basic or compound", self.vocabulary)
@@ -173,6 +173,6 @@ _EDGE: Final = ModelConfig(
 
 def model_config(name: ModelName, vocabulary: facs.VocabularyName = "basic") -> ModelConfig:
     """The configuration behind `--model NAME`."""
-    if name == "edge":
-        return dataclasses.replace(_EDGE, vocabulary=vocabulary)
+    if name in ("edge", "mobilenet_v2"):
+        return dataclasses.replace(_EDGE, backbone=name, vocabulary=vocabulary)
     return ModelConfig(backbone=name, vocabulary=vocabulary)

@@ -144,7 +144,7 @@ def command(
     source: Engine = make_engine(weights, engine, device, threads)
     if model is not None:
         source = UntrainedEngine(model, source, device, threads)
-    analyzer = FaceAnalyzer(source, make_detector(detector))
+    analyzer = FaceAnalyzer(source, make_detector(detector, threads=threads))
     errors = screen.err()
     timings: list[Timing] = []
     photograph = load_image(photograph_path())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
 from aue_crl_core.cli.console import out
-from aue_crl_core.config import require
+from aue_crl_core.config import ModelName, require
 from aue_crl_core.errors import MissingDependencyError, import_failure
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aue_crl_core.training.config import StageName, TrainConfig
 
 STAGES: Final = ("landmark", "expression", "action_unit", "fusion", "all")
-MODELS: Final = ("resnet101", "resnet50", "resnet18", "edge")
+MODELS: Final = get_args(ModelName)
 
 
 def command(

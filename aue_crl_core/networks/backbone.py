@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, Literal
 
 import torchvision
@@ -20,6 +21,7 @@ _STRIDES: Final = (4, 8, 16, 32)
 _DEPTHS: Final[dict[str, Literal[18, 50, 101]]] = {"resnet18": 18, "resnet50": 50, "resnet101": 101}
 _CHANNELS: Final[dict[str, Channels]] = {
     "edge": (64, 112, 176, 256),
+    "mobilenet_v2": (24, 32, 96, 320),
     "resnet18": (64, 128, 256, 512),
     "resnet50": (256, 512, 1024, 2048),
     "resnet101": (256, 512, 1024, 2048),
@@ -47,6 +49,30 @@ class ResNetBackbone(nn.Module):
         c3 = self.layer2(c2)
         c4 = self.layer3(c3)
         return c2, c3, c4, self.layer4(c4)
+
+
+class MobileNetBackbone(nn.Module):
+    """torchvision's MobileNetV2 (Sandler et al., CVPR 2018) up to its last block; parameters keep torchvision's names.
+
+    forward: images float32 Bx3xHxW, normalised RGB, H and W multiples of 32 -> `Pyramid` with `channels`.
+    Weights start random: nothing is downloaded.
+    """
+
+    _ENDS: Final = (4, 7, 14, 18)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels = _CHANNELS["mobilenet_v2"]
+        self.features = torchvision.models.mobilenet_v2(weights=None).features[: self._ENDS[-1]]
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """See the class."""
+        maps = []
+        for begin, end in pairwise((0, *self._ENDS)):
+            images = self.features[begin:end](images)
+            maps.append(images)
+        c2, c3, c4, c5 = maps
+        return c2, c3, c4, c5
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
@@ -81,9 +107,11 @@ class EdgeBackbone(nn.Module):
         return c2, c3, c4, self.stage4(c4)
 
 
-def build_backbone(config: ModelConfig) -> ResNetBackbone | EdgeBackbone:
+def build_backbone(config: ModelConfig) -> ResNetBackbone | MobileNetBackbone | EdgeBackbone:
     """The trunk that `config.backbone` names, with random weights."""
-    return EdgeBackbone() if config.backbone == "edge" else ResNetBackbone(_DEPTHS[config.backbone])
+    if config.backbone == "edge":
+        return EdgeBackbone()
+    return MobileNetBackbone() if config.backbone == "mobilenet_v2" else ResNetBackbone(_DEPTHS[config.backbone])
 
 
 def pyramid_shapes(config: ModelConfig) -> tuple[tuple[int, int, int], ...]:

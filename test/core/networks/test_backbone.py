@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
-from aue_crl_core.config import model_config  # noqa: E402
-from aue_crl_core.networks.backbone import EdgeBackbone, ResNetBackbone, build_backbone  # noqa: E402
+from aue_crl_core.config import ModelName, model_config  # noqa: E402
+from aue_crl_core.networks.backbone import (  # noqa: E402
+    EdgeBackbone,
+    MobileNetBackbone,
+    ResNetBackbone,
+    build_backbone,
+)
 
 
-@pytest.mark.parametrize("name", ["resnet101", "resnet50", "resnet18", "edge"])
+@pytest.mark.parametrize("name", get_args(ModelName))
 @pytest.mark.parametrize("size", [96, 224])
 def test_the_four_maps_have_strides_4_8_16_32_and_the_channels_that_the_trunk_names(name, size):
     with torch.device("meta"):
@@ -44,6 +51,16 @@ def test_a_resnet_computes_what_torchvisions_does():
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(theirs.fc(ours(images)[3].mean(dim=(2, 3))), theirs(images))
+
+
+def test_mobilenet_computes_what_torchvisions_blocks_do_under_their_names():
+    theirs = torchvision.models.mobilenet_v2(weights=None).eval()
+    ours = MobileNetBackbone().eval()
+    tensors = {n: t for n, t in theirs.state_dict().items() if not n.startswith(("classifier.", "features.18."))}
+    ours.load_state_dict(tensors)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images)[3], theirs.features[:18](images))
 
 
 def test_the_edge_trunk_takes_other_widths():

@@ -23,6 +23,7 @@ from aue_crl_core.networks import build_network  # noqa: E402
 from aue_crl_core.training.directory.paths import RunPaths  # noqa: E402
 from aue_crl_core.training.loop import normalise  # noqa: E402
 from aue_crl_core.training.run import train  # noqa: E402
+from aue_crl_core.training.weights import imagenet  # noqa: E402
 from aue_crl_core.training.weights.imagenet import Trunk, TrunkWeights, read_for, trunk_weights  # noqa: E402
 
 CLOSED = "http://127.0.0.1:9"
@@ -91,11 +92,28 @@ def test_the_trunk_computes_what_torchvision_does_from_the_same_picture(name, hu
 
 
 def test_every_model_but_ours_has_weights_for_images_normalised_as_here():
-    for name in ("resnet18", "resnet50", "resnet101"):
+    for name in ("resnet18", "resnet50", "resnet101", "mobilenet_v2"):
         weights = trunk_weights(model_config(name))
         assert weights.url == f"https://download.pytorch.org/models/{name}-{weights.sha256}.pth"
         assert len(weights.sha256) == 8
         assert (weights.mean, weights.std) == (Preprocessing().mean, Preprocessing().std)
+
+
+def test_mobilenets_file_is_read_from_the_package_that_carries_it(hub, tmp_path, monkeypatch):
+    theirs = random_resnet("mobilenet_v2")
+    package = tmp_path / "site" / "carries_weights"
+    weights = publish(theirs, "mobilenet_v2", package / "files")
+    name = weights.url.rpartition("/")[2]
+    (package / "__init__.py").write_text("raise ImportError('it must not be imported')")
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setattr(imagenet, "_PACKAGES", {name: package.name})
+    assert weights.file == package / "files" / name
+    network = build_network(small("mobilenet_v2")).eval()
+    assert Trunk(weights).load_into(network).startswith("torchvision MobileNet_V2_Weights.IMAGENET1K_V1 (mobilenet_v2-")
+    pictures = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(network.backbone(pictures)[3], theirs.features[:18](pictures))
+    assert not hub.exists()
 
 
 def test_only_the_trunk_changes(hub):
@@ -153,7 +171,7 @@ def test_without_a_network_the_error_says_what_was_tried_and_what_to_do(hub, tin
 
 
 def test_our_own_trunk_has_no_such_weights(hub, tiny_config, tiny_index, tmp_path):
-    with pytest.raises(ConfigError, match=r"must start one of resnet18, resnet50, resnet101, got edge.*--model"):
+    with pytest.raises(ConfigError, match=r"must start one of resnet18, resnet50, resnet101, mobilenet_v2, got edge.*--model"):
         train(tiny_config, [tiny_index], tmp_path / "run", init="imagenet")
     assert not (tmp_path / "run").exists()
 

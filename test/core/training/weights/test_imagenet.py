@@ -171,7 +171,7 @@ def test_without_a_network_the_error_says_what_was_tried_and_what_to_do(hub, tin
 
 
 def test_our_own_trunk_has_no_such_weights(hub, tiny_config, tiny_index, tmp_path):
-    with pytest.raises(ConfigError, match=r"must start one of resnet18, resnet50, resnet101, mobilenet_v2, got edge.*--model"):
+    with pytest.raises(ConfigError, match=r"must start one of resnet18.*, mobilenet_v2, got edge.*--model"):
         train(tiny_config, [tiny_index], tmp_path / "run", init="imagenet")
     assert not (tmp_path / "run").exists()
 

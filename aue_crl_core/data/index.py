@@ -11,13 +11,16 @@ Schema (one row an image; missing values are null):
 | box | list<float32>[4] | x, y, w, h of the face in image pixels |
 | box_source | string | `layout` (came with the dataset) or `found` |
 | points | list<float32>[136] | 68 face points x0, y0, x1, y1, ... in image pixels, iBUG order |
-| points_source | string | `layout`, `mediapipe` or `landmark_net` |
+| points_source | string | `layout`, `face_landmarker`, `mediapipe` or `landmark_net` |
 | subject | string | the person, where the dataset tells |
 | action_units | list<int8>[17] | in `facs.ACTION_UNITS`' order: 1 seen, 0 not, -1 not labelled; null: none labelled |
+| blendshapes | list<float32>[52] | in `face_mesh.BLENDSHAPES`' order, in [0, 1]: what a face mesh shows; or null |
+| mesh_distances | list<float32>[22] | in `face_mesh.DISTANCES`' order, in distances of the outer eye corners; or null |
 | usable | bool | false: training leaves it out; evaluation counts it as an error where it has a label |
 | reason | string | why it is not usable, or has no points |
 
-An index without the column `action_units` (as older versions wrote) is read as one without AU labels.
+An index without the columns `action_units`, `blendshapes` and `mesh_distances` (as older versions wrote) is read as one
+where they are null.
 
 File metadata key `aue_crl`: JSON with `schema` (1), `layout`, `vocabulary`, `root` and `data_hash`.
 """
@@ -36,6 +39,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from aue_crl_core import facs
+from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES
 from aue_crl_core.errors import DatasetError, MissingDependencyError, import_failure
 from aue_crl_core.types import FaceBox, Points
 
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 AU_ABSENT, AU_PRESENT, AU_UNLABELLED = 0, 1, -1
-_LATER_COLUMNS = ("action_units",)
+_LATER_COLUMNS = ("action_units", "blendshapes", "mesh_distances")
 _KEY = b"aue_crl"
 
 
@@ -64,6 +68,8 @@ class Record:
     usable: bool = True
     reason: str | None = None
     action_units: tuple[int, ...] | None = None
+    blendshapes: tuple[float, ...] | None = None
+    mesh_distances: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +218,8 @@ def _schema(pa: Any) -> pa.Schema:
             ("usable", pa.bool_()),
             ("reason", pa.string()),
             ("action_units", pa.list_(pa.int8())),
+            ("blendshapes", floats),
+            ("mesh_distances", floats),
         ]
     )
 
@@ -224,13 +232,15 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _record(row: dict[str, Any], path: Path, classes: int) -> Record:
-    label, votes, box, points = row["label"], row["votes"], row["box"], row["points"]
+    label, box, points = row["label"], row["box"], row["points"]
     for column in ("image", "split", "usable"):
         if row[column] is None:
             raise DatasetError(f"{path}: {column} of {row['image'] or 'a nameless row'} must be given, got null")
     if label is not None and not 0 <= label < classes:
         raise DatasetError(f"{path}: label of {row['image']} must be in [0, {classes - 1}], got {label}")
-    for column, count in (("votes", classes), ("box", 4), ("points", 2 * facs.NUM_POINTS)):
+    counts = {"votes": classes, "box": 4, "points": 2 * facs.NUM_POINTS}
+    counts |= {"blendshapes": len(BLENDSHAPES), "mesh_distances": len(DISTANCES)}
+    for column, count in counts.items():
         values = row[column]
         if values is None:
             continue
@@ -244,7 +254,8 @@ def _record(row: dict[str, Any], path: Path, classes: int) -> Record:
             f"{path}: action_units of {row['image']} must be {len(facs.ACTION_UNITS)} of 0, 1 and -1, got {units}"
         )
     row["action_units"] = None if units is None else tuple(units)
-    row["votes"] = None if votes is None else tuple(votes)
+    for column in ("votes", "blendshapes", "mesh_distances"):
+        row[column] = None if row[column] is None else tuple(row[column])
     row["box"] = None if box is None else FaceBox(*box)
     row["points"] = None if points is None else np.asarray(points, dtype=np.float32).reshape(facs.NUM_POINTS, 2)
     return Record(**row)

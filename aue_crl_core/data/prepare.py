@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from aue_crl_core.data.archives import packed
+from aue_crl_core.data.face_mesh import MeshEvidence
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.layouts.table import LayoutOptions, find_layout
@@ -178,12 +179,15 @@ def _merged(record: Record, result: _Result, finder: str) -> Record:
     if result.face is None:
         usable = record.box is not None or finder == ""
         return dataclasses.replace(record, usable=usable, reason=result.reason or record.reason)
+    evidence = result.face.evidence
     return dataclasses.replace(
         record,
         box=record.box or result.face.box,
         box_source=record.box_source or "found",
         points=result.face.points,
         points_source=finder,
+        blendshapes=None if evidence is None else tuple(evidence.blendshapes.tolist()),
+        mesh_distances=None if evidence is None else tuple(evidence.distances.tolist()),
     )
 
 
@@ -238,6 +242,9 @@ class _FaceCache:
             "box": None if face is None else [round(v, 2) for v in face.box.as_list()],
             "points": None if face is None else [round(float(v), 2) for v in face.points.ravel()],
         }
+        if face is not None and face.evidence is not None:
+            for name in ("blendshapes", "distances"):
+                row[name] = [round(float(v), 5) for v in getattr(face.evidence, name)]
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
@@ -266,4 +273,7 @@ def _result(row: dict) -> _Result:
     if row["points"] is None:
         return _Result(None, row["reason"], row["readable"])
     points = np.asarray(row["points"], dtype=np.float32).reshape(NUM_POINTS, 2)
-    return _Result(FoundFace(FaceBox(*row["box"]), points), None)
+    evidence = None
+    if "blendshapes" in row:
+        evidence = MeshEvidence(*(np.asarray(row[name], dtype=np.float32) for name in ("blendshapes", "distances")))
+    return _Result(FoundFace(FaceBox(*row["box"]), points, evidence), None)

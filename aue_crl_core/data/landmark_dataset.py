@@ -18,10 +18,9 @@ from aue_crl_core.faces.crop import Affine, map_from_box, map_from_points
 from aue_crl_core.types import FaceBox, Image
 
 LANDMARK_AUGMENTATION: Final = Augmentation(
-    rotation_deg=35, shift=0.12, scale=0.25, grey=0.6, soften=0.4, erase=0.25, dim=0.2, cover=0.1, mask=0.25
+    rotation_deg=35, shift=0.12, scale=0.25, grey=0, soften=0.4, erase=0.2, dim=0.2, cover=0.1, mask=0.3, smallest=0.22
 )
-"""As wide as the boxes of detectors and the last frame's points are apart, in light as poor as a robot's; often grey,
-because the faces of the training sets are, and the pictures without one are not."""
+"""As wide as the boxes of detectors and the last frame's points are apart, in light as poor as a robot's."""
 
 _MAX_NEGATIVE_IOU: Final = 0.15
 _ANYWHERE: Final = 0.25

@@ -19,7 +19,8 @@ class Augmentation:
     """Ranges of the random changes; all zero is none at all.
 
     `rotation_deg`, `shift` (of the crop's side) and `scale` (relative) are largest absolute values; `flip`, `grey`,
-    `soften`, `light`, `dim`, `erase`, `cover` and `mask` are probabilities.
+    `soften`, `light`, `dim`, `erase`, `cover` and `mask` are probabilities; half of what is softened is what a small
+    face is: of `smallest` of the crop's side and more.
     """
 
     rotation_deg: float = 12.0
@@ -33,6 +34,7 @@ class Augmentation:
     dim: float = 0.0
     cover: float = 0.0
     mask: float = 0.0
+    smallest: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("flip", "grey", "soften", "light", "dim", "erase", "cover", "mask"):
@@ -40,6 +42,7 @@ class Augmentation:
         require(0 <= self.rotation_deg <= 180, "rotation_deg", "be in [0, 180]", self.rotation_deg)
         require(0 <= self.shift <= 0.5, "shift", "be in [0, 0.5]", self.shift)
         require(0 <= self.scale < 1, "scale", "be in [0, 1)", self.scale)
+        require(0 < self.smallest <= 0.8, "smallest", "be in (0, 0.8]", self.smallest)
 
 
 def jittered(to_image: Affine, size: int, augmentation: Augmentation, rng: np.random.Generator) -> Affine:
@@ -92,7 +95,7 @@ def degrade(image: Image, augmentation: Augmentation, rng: np.random.Generator) 
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if rng.random() < augmentation.soften:
         if rng.random() < 0.5:
-            small = int(size * rng.uniform(0.3, 0.8))
+            small = int(size * rng.uniform(augmentation.smallest, 0.8))
             shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
             image = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
         else:

@@ -27,6 +27,11 @@ from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
 
 _SHARPNESS_SIZE = 96
+_SUPPORT_KEPT = 0.97
+"""From frame to frame, of the detector's support for a face that is followed: half of it is left after 23 frames,
+unless a search finds the face again. So a false face does not live on one moment's error."""
+_SUPPORT_OF_A_CROP = 4.0
+"""Log odds for a face in a crop that another detector cut out: those of a sure box of our own."""
 _FIRST_LETTER = ascii_lowercase.index("f")
 
 
@@ -37,9 +42,10 @@ class AnalyzerConfig:
     `max_faces` per frame, the largest are kept; `detect_every` n-th frame of a camera runs the detector, the frames
     between follow the points; with `background_search`, while a face is followed, it runs on a thread of its own, and
     what it finds enters with a later frame (which one depends on the machine); `lost_after_s` a track without a face
-    ends; `min_face_score` below it a candidate is rejected; a face is `low_quality` where its score, its size or its
-    sharpness (see `FaceQuality`) is below `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned
-    further than `max_yaw_deg` or `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`.
+    ends; `min_face_score` below it a candidate is rejected (the score is that of the landmark net and the detector
+    together); a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
+    `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
+    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`.
     """
 
     max_faces: int = 8
@@ -105,6 +111,7 @@ class FaceAnalyzer:
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         self._search = FaceSearch(detector)
         self._trackers: dict[str, FaceTracker] = {}
+        self._support: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._cameras_begun = 0
 
     @classmethod
@@ -169,6 +176,7 @@ class FaceAnalyzer:
                 work.ids = [f"f{i}" for i in range(1, len(work.faces) + 1)]
             else:
                 work.ids = work.tracker.update(work.faces, work.frame.time_s)
+                self._remember_support(work)
         outputs = iter(self.outputs([(w.frame.image, face) for w in works for face in w.faces]))
         return [[self._prediction(face_id, next(outputs)) for face_id in work.ids] for work in works]
 
@@ -193,7 +201,7 @@ class FaceAnalyzer:
             ImageError: an array that is no image.
         """
         images = [as_rgb(image) for image in images]
-        seeds = [Seed(image, FaceBox(0, 0, image.shape[1], image.shape[0])) for image in images]
+        seeds = [Seed(image, FaceBox(0, 0, image.shape[1], image.shape[0]), _SUPPORT_OF_A_CROP) for image in images]
         faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
         kept = [i for i, face in enumerate(faces) if face.score >= self.config.min_face_score]
         outputs = self.outputs([(images[i], faces[i]) for i in kept])
@@ -248,8 +256,10 @@ class FaceAnalyzer:
         self._search.forget(camera)
         if camera is None:
             self._trackers.clear()
+            self._support.clear()
         else:
             self._trackers.pop(camera, None)
+            self._support.pop(camera, None)
 
     def _tracker(self, camera: str) -> FaceTracker | None:
         if not camera:
@@ -264,22 +274,29 @@ class FaceAnalyzer:
         """Where to look for faces: around the points that are followed, and in boxes that the detector found."""
         image, camera, tracker = work.frame.image, work.frame.camera, work.tracker
         if tracker is None:
-            return [Seed(image, box) for box in self._search.now(image)]
-        seeds = [Seed(image, points) for _, points in tracker.seeds()]
+            return [Seed.of_box(image, box) for box in self._search.now(image)]
+        support = self._support[camera]
+        seeds = [Seed(image, points, _SUPPORT_KEPT * support.get(i, 0.0)) for i, points in tracker.seeds()]
         boxes = self._search.results(camera)
         due = tracker.detection_due(work.frame.time_s)
         if due == "at once" or (due == "routine" and not self.config.background_search):
             boxes = self._search.next(camera, image, following=due == "routine")
         elif due == "routine":
             self._search.start(camera, image)
-        return seeds + [Seed(image, box) for box in boxes]
+        return seeds + [Seed.of_box(image, box) for box in boxes]
+
+    def _remember_support(self, work: _Work) -> None:
+        """What speaks for each face that is followed, seen in this frame or not."""
+        known = self._support[work.frame.camera]
+        known |= {face_id: face.support for face_id, face in zip(work.ids, work.faces, strict=True)}
+        self._support[work.frame.camera] = {i: known[i] for i in work.tracker.live_ids if i in known}
 
     def _find_faces(self, works: list[_Work]) -> None:
         """Fill in `faces`; a single image without one is looked at once more at other rolls."""
         self._locate(works)
         again = [work for work in works if work.tracker is None and not work.faces]
         for work in again:
-            work.seeds = [Seed(work.frame.image, box) for box in self._search.turned(work.frame.image)]
+            work.seeds = [Seed.of_box(work.frame.image, box) for box in self._search.turned(work.frame.image)]
         self._locate(again)
 
     def _locate(self, works: list[_Work]) -> None:

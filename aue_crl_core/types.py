@@ -37,7 +37,8 @@ class FaceBox:
     """An upright box in image pixels: top-left corner `x, y`, size `w, h`; `score` in [0, 1], higher is surer.
 
     `roll`: how far the face in it is tilted in the image, radians, > 0 where its left eye is lower than its right one;
-    0 where nobody said.
+    0 where nobody said. `support`: what speaks for a face in it before the landmark net looks, in log odds; 0 where the
+    detector's scores do not tell.
     """
 
     x: float
@@ -46,6 +47,7 @@ class FaceBox:
     h: float
     score: float = 1.0
     roll: float = 0.0
+    support: float = 0.0
 
     def as_list(self) -> list[float]:
         """`[x, y, w, h]` in pixels."""

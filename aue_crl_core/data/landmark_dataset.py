@@ -30,9 +30,10 @@ _ANYWHERE: Final = 0.25
 class LandmarkDataset(Dataset[Sample]):
     """Samples with `target` [1] for a face and [0] for none.
 
-    Every face with points is one, then every record of an index of layout no-faces. With augmentation a share
-    `negatives` of the faces gives way to another place of its picture, or to a crop that misses it. The generator of
-    sample i in epoch e is seeded by (seed, e, i).
+    Every face with points is one, then every face with a box only, of which the points are not known (masked, in
+    profile), then every record of an index of layout no-faces. With augmentation a share `negatives` of the faces with
+    points gives way to another place of its picture, or to a crop that misses it. The generator of sample i in epoch e
+    is seeded by (seed, e, i).
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class LandmarkDataset(Dataset[Sample]):
         faces = [(index, r) for index, r in usable if r.points is not None and index.layout != NO_FACES]
         if not faces:
             raise DatasetError("the index has no image with face points; prepare it with the extra 'landmarks'")
-        self._rows = faces + [(index, r) for index, r in usable if index.layout == NO_FACES]
+        boxed = [(i, r) for i, r in usable if r.points is None and r.box is not None and i.layout != NO_FACES]
+        self._rows = faces + boxed + [(index, r) for index, r in usable if index.layout == NO_FACES]
         self._preprocessing = preprocessing
         self._augmentation = augmentation
         self._negatives = negatives if augmentation else 0.0
@@ -66,17 +68,20 @@ class LandmarkDataset(Dataset[Sample]):
         image = load_indexed(index, record)
         size = self._preprocessing.input_size
         rng = np.random.default_rng((self._seed, self._epoch, position))
+        elsewhere, points = None, record.points
         if index.layout == NO_FACES:
-            to_image = _faceless_map(record, image, size, rng)
-        elif rng.random() < self._negatives:
-            to_image = _no_face_map(record, image, size, rng) if rng.random() < 0.5 else self._misplaced(record, rng)
+            elsewhere = _faceless_map(record, image, size, rng)
+        elif points is not None and rng.random() < self._negatives:
+            elsewhere = _no_face_map(record, image, size, rng) if rng.random() < 0.5 else self._misplaced(record, rng)
+        if elsewhere is not None:
+            to_image, points = elsewhere, None
+        elif points is not None:
+            to_image = map_from_points(points, self._preprocessing)
         else:
-            to_image = None
-        is_face = to_image is None
-        if to_image is None:
-            to_image = map_from_points(record.points, self._preprocessing)
-        crop, points = draw(image, to_image, size, record.points if is_face else None, self._augmentation, rng)
-        return Sample(crop, torch.tensor([float(is_face)]), points, torch.tensor(is_face))
+            to_image = map_from_box(record.box, size)
+        crop, drawn = draw(image, to_image, size, points, self._augmentation, rng)
+        is_face = torch.tensor([float(elsewhere is None)])
+        return Sample(crop, is_face, drawn, torch.tensor(points is not None))
 
     def _misplaced(self, record: Record, rng: np.random.Generator) -> Affine:
         """A crop that holds a face of which no points can be told: far too large or small, beside it, or lying."""

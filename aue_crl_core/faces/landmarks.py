@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -12,13 +14,18 @@ from aue_crl_core.engines.base import Engine
 from aue_crl_core.faces.crop import Affine, apply, cut, map_from_box, map_from_points
 from aue_crl_core.types import FaceBox, Image, Points
 
+_LEAST: Final = 1e-6
+"""A probability of the landmark net is never taken for nearer to 0 or 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocatedFace:
-    """A face in an image: 68x2 `points` in image pixels, the `score` of the landmark net in [0, 1]."""
+    """A face in an image: 68x2 `points` in image pixels; the `score`, in [0, 1], that it is one; how much of that, in
+    log odds, is the `support` of a detector, the rest being the landmark net's."""
 
     points: Points
     score: float
+    support: float = 0.0
 
     @property
     def box(self) -> FaceBox:
@@ -28,10 +35,17 @@ class LocatedFace:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Where to look for a face: in `image` (HxWx3 uint8 RGB), around a box or around earlier points."""
+    """Where to look for a face: in `image` (HxWx3 uint8 RGB), around a box or around earlier points; and how much, in
+    log odds, speaks for a face there before the landmark net looks."""
 
     image: Image
     around: FaceBox | Points
+    support: float = 0.0
+
+    @classmethod
+    def of_box(cls, image: Image, box: FaceBox) -> Seed:
+        """A detector's box, with its support."""
+        return cls(image, box, box.support)
 
 
 def locate(engine: Engine, preprocessing: Preprocessing, seeds: Sequence[Seed], passes: int = 1) -> list[LocatedFace]:
@@ -48,10 +62,19 @@ def locate(engine: Engine, preprocessing: Preprocessing, seeds: Sequence[Seed], 
         crops = np.stack([cut(seed.image, m, size) for seed, m in zip(seeds, maps, strict=True)])
         points, scores = engine.landmarks(crops)
         located = [
-            LocatedFace(apply(m, p).astype(np.float32), float(s)) for m, p, s in zip(maps, points, scores, strict=True)
+            LocatedFace(apply(m, p).astype(np.float32), _supported(float(s), seed.support), seed.support)
+            for m, p, s, seed in zip(maps, points, scores, seeds, strict=True)
         ]
         around = [face.points for face in located]
     return located
+
+
+def _supported(score: float, support: float) -> float:
+    """A probability after evidence of so many log odds."""
+    if support == 0:
+        return score
+    odds = max(score, _LEAST) / max(1 - score, _LEAST) * math.exp(support)
+    return odds / (1 + odds)
 
 
 def _map(around: FaceBox | Points, preprocessing: Preprocessing) -> Affine:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,13 @@ _SURE_FACE_PX: Final = 24.0
 _NEAR_PX: Final = 240
 _NEAR_BORDER: Final = 0.25
 _OVERLAP: Final = 0.3
+_LEAST_SCORE: Final = 0.45
+_EVEN_SCORE: Final = 0.57
+_SUPPORT: Final = 2.0
+"""At the even score the landmark net decides alone whether a box holds a face; above it, every log odd of the score
+counts as two of its own, so that masked and turned faces of which the net is not sure are kept. Chosen on pictures
+without a face (1,010 of the validation part of the landmark stage's: 0.003 false faces a picture) and on 164 of people
+in masks."""
 _DARK: Final = 60.0
 _BRIGHT: Final = 100.0
 _MOST_GAIN: Final = 12.0
@@ -109,7 +117,7 @@ class YuNetDetector:
     model_path: Path | None = None
     min_face_px: float = DEFAULT_MIN_FACE_PX
     work_px: int = 640
-    score_threshold: float = 0.6
+    score_threshold: float = _LEAST_SCORE
     threads: int | None = 1
     name: str = field(default="yunet", init=False)
     turned_looks: bool = field(default=True, init=False)
@@ -143,7 +151,7 @@ class YuNetDetector:
         step = image.shape[1] / width, image.shape[0] / height
         places = (faces.boxes - (border, border, 0, 0)) * (*step, *step)
         return [
-            FaceBox(*place, score=score, roll=roll)
+            FaceBox(*place, score=score, roll=roll, support=_support(score))
             for place, score, roll in zip(
                 places.tolist(), faces.scores.tolist(), roll_of(faces.keypoints).tolist(), strict=True
             )
@@ -157,6 +165,12 @@ class YuNetDetector:
         return _without_doubles(
             _decode(self._session.run(None, {"input": padded}), padded.shape[3], self.score_threshold)
         )
+
+
+def _support(score: float) -> float:
+    """What a score says for a face, in log odds beside the landmark net's."""
+    score = min(score, 0.999)
+    return _SUPPORT * math.log(score / (1 - score) * (1 - _EVEN_SCORE) / _EVEN_SCORE)
 
 
 def _brightened(image: Image) -> Image:

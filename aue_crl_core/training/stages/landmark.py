@@ -37,9 +37,9 @@ def measure(network: AueCrl, inputs: Inputs, batch: Sample) -> dict[str, tuple[f
     """`point_error` of the faces (see `normalised_point_error`), the share of faces that are `missed` and that of
     `false_faces`, each with the number of rows that it is the mean of."""
     points, logit = network.landmark_net(inputs[0])
-    faces, taken = batch.has_points, logit > 0
+    faces, taken = batch.target[:, 0] > 0.5, logit > 0
     error = normalised_point_error(points, batch.points).mean(dim=1)
-    found = {"point_error": error[faces], "missed": ~taken[faces], "false_faces": taken[~faces]}
+    found = {"point_error": error[batch.has_points], "missed": ~taken[faces], "false_faces": taken[~faces]}
     return {name: (float(rows.float().mean()) if len(rows) else 0.0, len(rows)) for name, rows in found.items()}
 
 

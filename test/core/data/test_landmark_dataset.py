@@ -105,3 +105,21 @@ def test_an_index_without_points_is_refused(prepared):
     bare = tuple(dataclasses.replace(r, points=None) for r in prepared.records)
     with pytest.raises(DatasetError, match="no image with face points"):
         LandmarkDataset([dataclasses.replace(prepared, records=bare)], SIZE)
+
+
+def test_a_face_with_a_box_only_teaches_that_it_is_one(prepared):
+    boxed = dataclasses.replace(
+        prepared,
+        records=(
+            prepared.records[0],
+            *(dataclasses.replace(r, box=FaceBox.around(r.points), points=None) for r in prepared.records[1:6]),
+        ),
+    )
+    for augmentation in (None, LANDMARK_AUGMENTATION):
+        dataset = LandmarkDataset([boxed], SIZE, augmentation, negatives=1.0)
+        assert len(dataset) == 6
+        for position in range(1, 6):
+            sample = dataset[position]
+            assert sample.target.tolist() == [1]
+            assert not bool(sample.has_points)
+            assert not sample.points.any() or augmentation

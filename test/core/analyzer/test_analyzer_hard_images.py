@@ -1,0 +1,81 @@
+"""Images that cameras do give now and then: too near, cut off, upside down, enormous, black, of another size."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.types import Frame
+
+
+@pytest.fixture(scope="module")
+def box(hopper):
+    return hopper.box
+
+
+def test_a_face_larger_than_the_image(analyzer, photograph, box):
+    x, y = round(box.x + 0.06 * box.w), round(box.y - 0.02 * box.h)
+    near = photograph[y : y + round(1.0 * box.h), x : x + round(0.88 * box.w)]
+    (face,) = analyzer(cv2.resize(near, None, fx=3, fy=3))
+    assert face.box.w > 0.9 * 3 * near.shape[1]
+
+
+@pytest.mark.parametrize("side", ["left", "right", "above", "below"])
+def test_a_face_a_fifth_of_which_is_beyond_the_border(analyzer, photograph, box, side):
+    x, y, far_x, far_y = 0, 0, photograph.shape[1], photograph.shape[0]
+    if side == "left":
+        x = round(box.x + 0.2 * box.w)
+    elif side == "right":
+        far_x = round(box.x + 0.8 * box.w)
+    elif side == "above":
+        y = round(box.y + 0.2 * box.h)
+    else:
+        far_y = round(box.y + 0.8 * box.h)
+    (face,) = analyzer(np.ascontiguousarray(photograph[y:far_y, x:far_x]))
+    assert abs(face.box.x + face.box.w / 2 + x - box.x - box.w / 2) < 0.2 * box.w
+
+
+@pytest.mark.parametrize("degrees", [30, 60, 90, 135, 180, 225, 270, 300, 330])
+def test_a_head_at_any_roll(analyzer, photograph, box, degrees):
+    """As a camera sees one who lies on a sofa, or that hangs upside down; the crop that is read is upright."""
+    upright = analyzer(photograph)[0]
+    middle = box.x + box.w / 2, box.y + box.h / 2
+    turn = cv2.getRotationMatrix2D(middle, -degrees, 0.6)
+    turned = cv2.warpAffine(photograph, turn, photograph.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    (face,) = analyzer(turned)
+    tilted = face.quality.roll - upright.quality.roll + math.radians(degrees)  # to the other shoulder
+    assert math.remainder(tilted, math.tau) == pytest.approx(0, abs=0.2)
+    assert np.hypot(face.box.x + face.box.w / 2 - middle[0], face.box.y + face.box.h / 2 - middle[1]) < 0.2 * box.w
+
+
+def test_an_image_twelve_thousand_pixels_wide(analyzer, photograph):
+    wide = np.full((900, 12_000, 3), 90, np.uint8)
+    wide[100:700, 7_000:7_512] = photograph
+    for face in analyzer(wide):  # at 640 px of width this face has 7: it may be missed, but nowhere else be seen
+        assert 7_000 <= face.box.x + face.box.w / 2 <= 7_512
+
+
+@pytest.mark.parametrize("shape", [(1, 4000), (4000, 1), (2, 2), (7, 1200)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_strips_and_specks_hold_no_face(analyzer, shape, level):
+    assert analyzer(np.full((*shape, 3), level, np.uint8)) == []
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1080, 1920)])
+def test_a_black_image_holds_no_face(analyzer, size):
+    assert analyzer(np.zeros((*size, 3), np.uint8)) == []
+    noise = np.random.default_rng(0).poisson(1.0, (*size, 3)).astype(np.uint8)
+    assert analyzer(noise) == []
+
+
+def test_a_camera_that_changes_its_size_between_frames(analyzer, photograph):
+    tracking = FaceAnalyzer(analyzer.engine, analyzer.detector)
+    sizes = [1.0, 1.0, 0.5, 0.5, 1.5, 0.2, 0.2, 1.0]
+    for number, scale in enumerate(sizes):
+        image = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        (face,) = tracking.process([Frame(image, number / 30, "zoom")])[0]
+        assert 0.5 < face.box.w / (scale * analyzer(photograph)[0].box.w) < 2

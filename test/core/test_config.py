@@ -63,7 +63,7 @@ def test_the_pool_must_divide_the_region(region, pool):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"backbone": "vgg"}, "backbone must be one of resnet101, resnet50, resnet18, edge, got 'vgg'"),
+        ({"backbone": "vgg"}, "backbone must be one of resnet101, resnet50, resnet18, mobilenet_v2, edge, got 'vgg'"),
         ({"vocabulary": "x"}, "vocabulary must be basic or compound, got 'x'"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
         ({"dropout": "0.5"}, "file.dropout must be a finite number"),

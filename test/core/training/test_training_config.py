@@ -89,7 +89,7 @@ def test_a_cosine_rises_over_the_warmup_and_ends_at_a_hundredth():
         ("batch_size: 1", "batch_size must be at least 2"),
         ("batch_size: many", "batch_size must be a whole number, got 'many'"),
         ("batch_size: true", "batch_size must be a whole number, got True"),
-        ("model: vgg", "model must be one of resnet101, resnet50, resnet18, edge, got 'vgg'"),
+        ("model: vgg", "model must be one of resnet101, resnet50, resnet18, mobilenet_v2, edge, got 'vgg'"),
         ("vocabulary: french", "vocabulary must be one of basic, compound"),
         ("pairwise_form: other", "pairwise_form must be one of corrected, upstream"),
         ("cache_views: -1", "cache_views must be at least 0, got -1"),

@@ -29,7 +29,8 @@ UNSMOOTHED = {"smoothing_s": 0.0, "hysteresis": 0.0, "uncertain_below": 0.0}
 
 
 def test_a_learned_neutral_face_is_in_force_until_it_is_forgotten(bench, photograph):
-    """The portrait's slight smile is read as disgust or happiness, neither by far: so may a resting face be."""
+    """The mirrored portrait's slight smile is read as happiness or disgust, neither by far: a resting face may be."""
+    photograph = np.ascontiguousarray(photograph[:, ::-1])
     bench.session.update(replace(REPEATABLE, **UNSMOOTHED))
     before = bench.show(photograph, 10.0)[0].faces[0].prediction
     assert before.expression != "neutral"

@@ -1,7 +1,8 @@
 """`aue-crl bench --limits`: what each part must cost on this machine, beside what it does cost.
 
 A part's floor is the longer of two times: its multiply-adds at this machine's matrix rate, and its bytes (weights,
-input and output, each touched once) at its bandwidth. Both are measured here, with as many threads as the parts have.
+input and output, each touched once) at its bandwidth. Both are measured here, with as many threads as the parts have:
+on a machine that does other work at that moment the rate comes out low, and a ratio below 1 says so.
 """
 
 from __future__ import annotations

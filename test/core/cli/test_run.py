@@ -237,7 +237,13 @@ def test_ctrl_c_ends_a_camera_with_its_files_whole(network_camera, tmp_path, mon
     table, drawn = tmp_path / "faces.jsonl", tmp_path / "drawn.mp4"
     command = [sys.executable, "-m", "aue_crl_core", "run", network_camera, "--threads", "1"]
     command += ["--output", str(table), "--overlay", str(drawn)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     for _ in range(300):
         if process.poll() is not None or (table.is_file() and table.read_text().count("\n") >= 3):
             break

@@ -93,7 +93,9 @@ class ModelConfig:
     `upstream_region_order`: pair region vectors before fusion as the authors' code does, where they are stacked as
     (AU, side) but viewed as (side, AU); needed only to reproduce its checkpoints. `attention`: how the AUs' scores
     become weights, a softmax over the AUs (paper) or each one's sigmoid, as in the authors' network for compound
-    expressions.
+    expressions. `knowledge`: what the prior is to the AU outputs, the targets that they are trained on (paper: they see
+    the region vectors alone), or log-odds that the network adds to the evidence of the picture, for which a layer of
+    `evidence_dim` units sees region vectors, expression feature and face points.
     """
 
     backbone: ModelName = "resnet101"
@@ -110,6 +112,8 @@ class ModelConfig:
     dropout: float = 0.5
     upstream_region_order: bool = False
     attention: Literal["softmax", "sigmoid"] = "softmax"
+    knowledge: Literal["targets", "odds"] = "targets"
+    evidence_dim: int = 192
 
     def __post_init__(self) -> None:
         require(
@@ -119,7 +123,7 @@ class ModelConfig:
             self.backbone,
         )
         require(self.vocabulary in ("basic", "compound"), "vocabulary", "be basic or compound", self.vocabulary)
-        for name in ("feature_dim", "region_channels", "region_dim", "fusion_dim"):
+        for name in ("feature_dim", "region_channels", "region_dim", "fusion_dim", "evidence_dim"):
             require(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
         require(len(self.decoder_channels) == 3, "decoder_channels", "have 3 values", self.decoder_channels)
         require(
@@ -145,6 +149,7 @@ class ModelConfig:
         )
         require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)
         require(self.attention in ("softmax", "sigmoid"), "attention", "be softmax or sigmoid", self.attention)
+        require(self.knowledge in ("targets", "odds"), "knowledge", "be targets or odds", self.knowledge)
 
     @property
     def expressions(self) -> tuple[str, ...]:
@@ -170,9 +175,15 @@ _EDGE: Final = ModelConfig(
     dropout=0.3,
 )
 
+_MOBILE: Final = dataclasses.replace(
+    _EDGE, backbone="mobilenet_v2", decoder_channels=(64, 48, 32), region_channels=8, knowledge="odds"
+)
+
 
 def model_config(name: ModelName, vocabulary: facs.VocabularyName = "basic") -> ModelConfig:
     """The configuration behind `--model NAME`."""
-    if name in ("edge", "mobilenet_v2"):
-        return dataclasses.replace(_EDGE, backbone=name, vocabulary=vocabulary)
+    if name == "edge":
+        return dataclasses.replace(_EDGE, vocabulary=vocabulary)
+    if name == "mobilenet_v2":
+        return dataclasses.replace(_MOBILE, vocabulary=vocabulary)
     return ModelConfig(backbone=name, vocabulary=vocabulary)

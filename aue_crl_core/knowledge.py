@@ -1,11 +1,30 @@
-"""The psychological prior as a learnable table: how likely each action unit is in each expression."""
+"""The psychological knowledge: how likely each action unit is in each expression, and how pictures add to it.
+
+Two forms. The paper's: a learnable table (`LearnablePrior`) whose rows are the targets of the action unit branch, the
+same for all faces of an expression. And one model of prior and evidence: logit P(AU | face) = evidence of the picture +
+logit of the prior that the expression gives (`PriorOdds`), where the evidence is learned from what a face mesh shows of
+each face (`fit_evidence`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aue_crl_core.facs import VocabularyName, prior_levels
+
+MOST_EVIDENCE: Final = 4.0
+"""Log-odds: no measurement is surer than 55 to 1."""
+
+_LEAST: Final = 1e-4
+_LEAST_SEPARATION: Final = 1.0
+_ROUNDS: Final = 100
 
 
 class LearnablePrior(nn.Module):
@@ -35,3 +54,94 @@ class LearnablePrior(nn.Module):
         `labels` int64 B of class indices: each one's row; or float BxC distributions: the expected row.
         """
         return labels @ self.table if labels.is_floating_point() else self.table[labels]
+
+
+class PriorOdds(nn.Module):
+    """What the expression alone says of the action units, as log-odds, to be added to what the face's picture says.
+
+    `table` float32 Cx17 (a buffer: learned by `fit_evidence`, not by gradient) begins at the middle of each range of
+    the knowledge. forward: expression probabilities float32 BxC -> logit(probabilities @ table), float32 Bx17.
+    By Bayes' rule this is the prior's part of logit P(AU | picture), where the evidence does not depend on the
+    expression once the AU is known.
+    """
+
+    def __init__(self, vocabulary: VocabularyName) -> None:
+        super().__init__()
+        levels = prior_levels(vocabulary)
+        self.register_buffer("table", torch.tensor([[level.centre for level in row] for row in levels]))
+
+    def forward(self, expressions: Tensor) -> Tensor:
+        """See the class."""
+        return torch.logit((expressions.float() @ self.table).clamp(_LEAST, 1 - _LEAST))
+
+
+@dataclass(frozen=True)
+class FittedEvidence:
+    """`log_odds` for each dataset: float32 Nx17, log P(score | AU) / P(score | no AU), in [-4, 4]; `prior` float64
+    Cx17: how often each AU is there in each expression."""
+
+    log_odds: tuple[NDArray[np.float32], ...]
+    prior: NDArray[np.float64]
+
+
+def fit_evidence(
+    datasets: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]], vocabulary: VocabularyName
+) -> FittedEvidence:
+    """Read AU scores as evidence, by the knowledge of which AUs go with which expression; no AU label is needed.
+
+    `datasets`: (scores Nx17, as `raw_scores`; expression distributions NxC) of each. The model: within a dataset the
+    scores of an AU are a mixture of two normal distributions of one width, of faces with the AU and faces without; the
+    share of the former is the prior's row of the face's expression. Means, width and prior are fitted by expectation
+    and maximisation. Learned: the means and the width of each AU in each dataset, and the prior, halfway between what
+    the faces show and the middle of the knowledge's range, which it never leaves. Fixed: the ranges (`prior_levels`),
+    and that the two means lie at least one width apart (an AU that the scores can't tell still moves with them).
+    """
+    levels = prior_levels(vocabulary)
+    low, high, centre = (
+        np.array([[getattr(level, name) for level in row] for row in levels]) for name in ("low", "high", "centre")
+    )
+    prior = centre.copy()
+    fits = [_Mixture.of(scores, expressions @ prior) for scores, expressions in datasets]
+    for _ in range(_ROUNDS):
+        seen, faces = np.zeros_like(prior), np.zeros((len(prior), 1))
+        for i, (scores, expressions) in enumerate(datasets):
+            present = _sigmoid(fits[i].log_odds(scores) + _logit(expressions @ prior))
+            fits[i] = _Mixture.of(scores, present)
+            seen += expressions.T @ present
+            faces += expressions.sum(axis=0)[:, None]
+        shown = np.where(faces > 0, seen / np.maximum(faces, 1e-9), centre)
+        prior = np.clip((shown + centre) / 2, low, high)
+    odds = tuple(fit.log_odds(scores).astype(np.float32) for fit, (scores, _) in zip(fits, datasets, strict=True))
+    return FittedEvidence(odds, prior)
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Per AU: the mean score without it and with it, and the variance around both."""
+
+    absent: NDArray[np.float64]
+    present: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, scores: NDArray[np.floating], present: NDArray[np.float64]) -> _Mixture:
+        """The most likely mixture, where `present` Nx17 is each face's share in the first part."""
+        with_it = (present * scores).sum(axis=0) / np.maximum(present.sum(axis=0), 1e-9)
+        without = ((1 - present) * scores).sum(axis=0) / np.maximum((1 - present).sum(axis=0), 1e-9)
+        spread = present * (scores - with_it) ** 2 + (1 - present) * (scores - without) ** 2
+        variance = np.maximum(spread.mean(axis=0), 1e-4)
+        return cls(without, np.maximum(with_it, without + _LEAST_SEPARATION * np.sqrt(variance)), variance)
+
+    def log_odds(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """log P(score | AU) / P(score | no AU), in [-4, 4]."""
+        slope = (self.present - self.absent) / self.variance
+        return np.clip(slope * (scores - (self.present + self.absent) / 2), -MOST_EVIDENCE, MOST_EVIDENCE)
+
+
+def _logit(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares = np.clip(shares, _LEAST, 1 - _LEAST)
+    return np.log(shares / (1 - shares))
+
+
+def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-odds))

@@ -62,6 +62,17 @@ def prior_regulariser(prior: LearnablePrior) -> Tensor:
     return (prior.table - prior.centre).abs().mean()
 
 
+def evidence_loss(logits: Tensor, evidence: Tensor) -> Tensor:
+    """How far the network's log-odds are from the evidence's, both float Bx17; a scalar, at least 0.
+
+    The mean Huber loss (quadratic up to 1) over the entries that are known: NaN stands for a face whose evidence is
+    not, and costs nothing.
+    """
+    known = evidence.isfinite()
+    costs = F.smooth_l1_loss(logits, torch.where(known, evidence, 0.0), reduction="none")
+    return (costs * known).sum() / known.sum().clamp(min=1)
+
+
 def weighted_au_loss(probabilities: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error, three times as heavy where the target is at least 0.5; a scalar, at least 0.
 

@@ -25,6 +25,8 @@ from aue_crl_core.networks.aue_crl import AueCrl, build_network
 FORMAT_VERSION = 1
 METADATA_KEY = "aue_crl"
 PRIOR_KEY = "prior.table"
+_PRIOR_INSIDE = "prior_odds.table"
+"""The prior of a network that has it inside (`ModelConfig.knowledge` "odds")."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def save_network(
     tensors = {}
     for name, tensor in network.state_dict().items():
         tensors[name] = tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
-    if prior is not None:
+    if prior is not None and _PRIOR_INSIDE not in tensors:
         tensors[PRIOR_KEY] = prior.detach().cpu().float().contiguous()
     text = dataclasses.replace(info, classes=network.config.expressions).to_json()
     write_tensors(path, tensors, {METADATA_KEY: text})
@@ -140,7 +142,7 @@ def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, Checkpo
     """
     info = read_info(path)
     tensors = load_file(path)
-    prior = tensors.pop(PRIOR_KEY, None)
+    prior = tensors.pop(PRIOR_KEY, tensors.get(_PRIOR_INSIDE))
     network = build_network(info.config)
     try:
         network.load_state_dict(tensors)
@@ -159,7 +161,10 @@ def read_prior(path: str | Path) -> tuple[tuple[float, ...], ...] | None:
     """
     read_info(path)
     with safe_open(path, "pt") as file:
-        return tuple(map(tuple, file.get_tensor(PRIOR_KEY).tolist())) if PRIOR_KEY in file.keys() else None  # noqa: SIM118
+        for key in (PRIOR_KEY, _PRIOR_INSIDE):
+            if key in file.keys():  # noqa: SIM118 (a method of safetensors)
+                return tuple(map(tuple, file.get_tensor(key).tolist()))
+    return None
 
 
 def load_landmark_net(network: AueCrl, path: Path) -> None:

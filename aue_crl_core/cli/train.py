@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.training.config import StageName, TrainConfig
 
-STAGES: Final = ("landmark", "expression", "action_unit", "fusion", "all")
+STAGES: Final = ("landmark", "expression", "action_unit", "fusion", "joint", "all")
 MODELS: Final = get_args(ModelName)
 
 
@@ -27,7 +27,11 @@ def command(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's directory.")],
     stage: Annotated[
-        str, typer.Option(metavar="|".join(STAGES), help="all is expression, action_unit and fusion in turn.")
+        str,
+        typer.Option(
+            metavar="|".join(STAGES),
+            help="all: expression, action_unit, fusion; of mobilenet_v2: expression, joint.",
+        ),
     ] = "all",
     model: Annotated[
         str | None, typer.Option(metavar="|".join(MODELS), help="Default: the config's, else edge.")
@@ -64,7 +68,7 @@ def command(
     try:
         from aue_crl_core.training.processes.processes import launched_first
         from aue_crl_core.training.run import train
-        from aue_crl_core.training.stages import SEQUENCE
+        from aue_crl_core.training.stages import ODDS_SEQUENCE, SEQUENCE
         from aue_crl_core.training.weights.imagenet import INIT
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
@@ -73,7 +77,8 @@ def command(
     require(stage in STAGES, "--stage", f"be one of {', '.join(STAGES)}", stage)
     indices = [DatasetIndex.read(path) for path in data]
     settings = configure(config, indices, model, epochs, batch_size, seed)
-    stages: Sequence[StageName] = SEQUENCE if stage == "all" else (stage,)  # type: ignore[assignment]
+    whole = ODDS_SEQUENCE if settings.network().knowledge == "odds" else SEQUENCE
+    stages: Sequence[StageName] = whole if stage == "all" else (stage,)  # type: ignore[assignment]
     console = out()
     console.quiet = not launched_first()
     progress = TrainingProgress(console, settings, stages, device, output)

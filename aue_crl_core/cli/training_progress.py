@@ -20,6 +20,7 @@ _TRAINS: Final = {
     "expression": "backbone and expression branch",
     "action_unit": "action unit branch and prior",
     "fusion": "fusion and both classifiers",
+    "joint": "all of the network but the landmark net",
 }
 _SHOWN: Final = {"accuracy": "accuracy", "mean_class_accuracy": "mean class", "point_error": "point error"}
 """Validation figures of an epoch's line; the history has all of them."""

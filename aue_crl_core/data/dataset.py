@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -17,32 +20,41 @@ from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.transforms import Augmentation, degrade, jittered, masked, mirrored
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.faces.crop import Affine, apply, cut, inverse, map_from_box, map_from_points
-from aue_crl_core.facs import NUM_POINTS
+from aue_crl_core.facs import ACTION_UNITS, NUM_POINTS
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image, Points
 
+Evidence = Mapping[tuple[Path, str], NDArray[np.float32]]
+"""(root of the index, name of the image) -> log-odds of the 17 AUs."""
+
 BOX_CROP_SCALE = 1.15
 """Side of the crop in sides of the box, for a face without points (the paper's 15 %)."""
+
+
+_NO_EVIDENCE = torch.full((len(ACTION_UNITS),), torch.nan)
 
 
 class Sample(NamedTuple):
     """One face, or a batch of them with a leading dimension B.
 
     `image` uint8 3xSxS RGB; `target` float32 C, class weights that sum to 1; `points` float32 68x2 in crop pixels
-    (zeros where unknown); `has_points` bool.
+    (zeros where unknown); `has_points` bool; `evidence` float32 17, log-odds of each AU from the face mesh (NaN where
+    unknown or not asked for).
     """
 
     image: Tensor
     target: Tensor
     points: Tensor
     has_points: Tensor
+    evidence: Tensor = _NO_EVIDENCE
 
 
 class FaceDataset(Dataset[Sample]):
     """Labelled, usable faces of one or more indices.
 
     With `augmentation`, sample i of epoch e is drawn from a generator seeded by (seed, e, i): the same run gives the
-    same pictures whatever the number of loader workers, and `set_epoch` must be called before each epoch.
+    same pictures whatever the number of loader workers, and `set_epoch` must be called before each epoch. `evidence`:
+    log-odds of the AUs, for the records that have them.
     """
 
     def __init__(
@@ -51,6 +63,7 @@ class FaceDataset(Dataset[Sample]):
         preprocessing: Preprocessing,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        evidence: Evidence | None = None,
     ) -> None:
         self._rows = [(index, r) for index in indices for r in index.records if r.usable and r.label is not None]
         if not self._rows:
@@ -64,6 +77,7 @@ class FaceDataset(Dataset[Sample]):
         self._epoch = 0
         self._size = preprocessing.input_size
         self.classes = indices[0].classes
+        self._evidence = evidence or {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -76,7 +90,7 @@ class FaceDataset(Dataset[Sample]):
     @property
     def targets(self) -> Tensor:
         """The target of every sample, float32 NxC."""
-        return torch.tensor([_target(r, len(self.classes)) for _, r in self._rows], dtype=torch.float32)
+        return torch.tensor([label_distribution(r, len(self.classes)) for _, r in self._rows], dtype=torch.float32)
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of all that the pictures come from: `files` (names, sizes, times), `faces` (points, boxes) and
@@ -106,8 +120,10 @@ class FaceDataset(Dataset[Sample]):
         to_image = crop_map(record, image, dataclasses.replace(self._preprocessing, input_size=size))
         rng = np.random.default_rng((self._seed, self._epoch, position))
         crop, points = draw(image, to_image, size, record.points, self._augmentation, rng)
-        target = torch.tensor(_target(record, len(self.classes)), dtype=torch.float32)
-        return Sample(crop, target, points, torch.tensor(record.points is not None))
+        target = torch.tensor(label_distribution(record, len(self.classes)), dtype=torch.float32)
+        key = (index.root, record.image)
+        odds = torch.from_numpy(self._evidence[key]) if key in self._evidence else _NO_EVIDENCE
+        return Sample(crop, target, points, torch.tensor(record.points is not None), odds)
 
 
 def draw(
@@ -161,7 +177,8 @@ def crop_map(record: Record, image: Image, preprocessing: Preprocessing) -> Affi
     return map_from_box(box, preprocessing.input_size, BOX_CROP_SCALE)
 
 
-def _target(record: Record, classes: int) -> list[float]:
+def label_distribution(record: Record, classes: int) -> list[float]:
+    """The record's votes, or all weight on its label: class weights that sum to 1."""
     if record.votes is not None:
         return list(record.votes)
     return [float(i == record.label) for i in range(classes)]

@@ -15,6 +15,8 @@ from aue_crl_core.networks.layers import GroupedLinear, NeighbourNorm, conv_bn_r
 
 NUM_UNITS: Final = len(facs.ACTION_UNITS)
 SIDES: Final = 2
+_PLACE_SCALE: Final = 4.0
+"""Points of a face lie about a quarter of the crop's side from its middle: about 1 then, as features are."""
 REGIONS: Final = NUM_UNITS * SIDES
 """Regions are ordered (AU, side): region 2 * i + s is side s of `facs.ACTION_UNITS[i]`."""
 
@@ -83,11 +85,35 @@ class RegionWindows(nn.Module):
         return maps.permute(0, 2, 3, 1).flatten(0, 2)[cells].permute(0, 1, 4, 2, 3)
 
 
-class ActionUnitBranch(nn.Module):
-    """Region vectors and AU probabilities (paper, section III-C).
+class EvidenceHead(nn.Module):
+    """What a face's picture says of each AU, from its regions, the whole face and its points.
 
-    forward: `Pyramid` and points float32 Bx68x2 in input pixels -> (probabilities float32 Bx17 in [0, 1];
-    region vectors float32 Bx17x2xV, at least 0).
+    forward: region vectors float32 BxRV (flat), feature float32 BxF and points float32 Bx68x2 in input pixels -> logits
+    float32 Bx17.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.side = config.preprocessing.input_size
+        inputs = REGIONS * config.region_dim + config.feature_dim + 2 * facs.NUM_POINTS
+        self.hidden = nn.Linear(inputs, config.evidence_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.evidence_dim, NUM_UNITS)
+
+    def forward(self, regions: Tensor, feature: Tensor, points: Tensor) -> Tensor:
+        """See the class."""
+        places = (points.flatten(1) / self.side - 0.5) * _PLACE_SCALE
+        hidden = F.relu(self.hidden(torch.cat([regions, feature, places], dim=1)))
+        return self.classifier(self.dropout(hidden))
+
+
+class ActionUnitBranch(nn.Module):
+    """Region vectors and AU logits (paper, section III-C).
+
+    forward: `Pyramid`, points float32 Bx68x2 in input pixels and the expression feature BxF -> (logits float32 Bx17;
+    region vectors float32 Bx17x2xV, at least 0). The logits' sigmoids are the paper's AU probabilities; with
+    `config.knowledge` "odds" the logits are log-odds of the evidence, to which the prior's are added (`AueCrl`). The
+    paper's form needs no feature.
     """
 
     def __init__(self, channels: tuple[int, int, int, int], config: ModelConfig) -> None:
@@ -102,14 +128,19 @@ class ActionUnitBranch(nn.Module):
         self.pool = window // side
         self.region_linear = GroupedLinear(REGIONS, config.region_channels * side * side, config.region_dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(REGIONS * config.region_dim, NUM_UNITS)
+        if config.knowledge == "odds":
+            self.evidence = EvidenceHead(config)
+        else:
+            self.evidence = None
+            self.classifier = nn.Linear(REGIONS * config.region_dim, NUM_UNITS)
 
-    def forward(self, pyramid: Pyramid, points: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pyramid: Pyramid, points: Tensor, feature: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See the class."""
         windows = self.windows(self.decoder(pyramid), points)
         regions = F.relu(self.region_conv(windows.flatten(1, 2)))
         if self.pool > 1:
             regions = F.avg_pool2d(regions, self.pool)
         vectors = self.dropout(F.relu(self.region_linear(regions.unflatten(1, (REGIONS, -1)).flatten(2))))
-        probabilities = torch.sigmoid(self.classifier(vectors.flatten(1)).float())
-        return probabilities, vectors.unflatten(1, (NUM_UNITS, SIDES))
+        flat = vectors.flatten(1)
+        logits = self.classifier(flat) if self.evidence is None else self.evidence(flat, feature, points)
+        return logits.float(), vectors.unflatten(1, (NUM_UNITS, SIDES))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.errors import ImageError
 from aue_crl_core.facs import NUM_POINTS
+from aue_crl_core.knowledge import PriorOdds
 from aue_crl_core.networks.action_unit_branch import ActionUnitBranch
 from aue_crl_core.networks.backbone import build_backbone
 from aue_crl_core.networks.expression_branch import ExpressionBranch
@@ -46,6 +47,7 @@ class AueCrl(nn.Module):
         self.backbone = build_backbone(config)
         self.expression_branch = ExpressionBranch(self.backbone.channels, config.feature_dim, len(config.expressions))
         self.action_unit_branch = ActionUnitBranch(self.backbone.channels, config)
+        self.prior_odds = PriorOdds(config.vocabulary) if config.knowledge == "odds" else None
         self.fusion = Fusion(config)
         self.landmark_net = LandmarkNet()
         self.landmark_net.eval()
@@ -70,9 +72,17 @@ class AueCrl(nn.Module):
             points = self.find_points(images)
         pyramid = self.backbone(images)
         feature, expression_logits = self.expression_branch(pyramid)
-        probabilities, vectors = self.action_unit_branch(pyramid, points)
+        unit_logits, vectors = self.action_unit_branch(pyramid, points, feature)
         fused_logits, attention = self.fusion(feature, vectors)
+        probabilities = self.unit_probabilities(unit_logits, expression_logits)
         return NetworkOutput(expression_logits, fused_logits, probabilities, attention, points)
+
+    def unit_probabilities(self, unit_logits: Tensor, expression_logits: Tensor) -> Tensor:
+        """AU probabilities float32 Bx17 of the action unit branch's logits; with `config.knowledge` "odds" the prior
+        under the expression branch's belief is added to them."""
+        if self.prior_odds is None:
+            return torch.sigmoid(unit_logits)
+        return torch.sigmoid(unit_logits + self.prior_odds(expression_logits.float().softmax(dim=1)))
 
     def expression_only(self, images: Tensor) -> Tensor:
         """The expression branch's logits, float32 BxC, without face points: the path that stage one trains."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from aue_crl_core.config import ModelConfig
-from aue_crl_core.networks.layers import conv_bn_relu
+from aue_crl_core.networks.layers import Luminance, conv_bn_relu
 
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 """C2..C5: BxCixHxW float32 at strides 4, 8, 16, 32."""
@@ -43,6 +43,10 @@ class ResNetBackbone(nn.Module):
         self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
 
+    def stem_modules(self) -> tuple[nn.Module, ...]:
+        """All that makes the stride-4 map."""
+        return self.conv1, self.bn1, self.layer1
+
     def forward(self, images: Tensor) -> Pyramid:
         """See the class."""
         c2 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(images)))))
@@ -54,6 +58,7 @@ class ResNetBackbone(nn.Module):
 class MobileNetBackbone(nn.Module):
     """torchvision's MobileNetV2 (Sandler et al., CVPR 2018) up to its last block; parameters keep torchvision's names.
 
+    It sees the luminance only (see `Luminance`).
     forward: images float32 Bx3xHxW, normalised RGB, H and W multiples of 32 -> `Pyramid` with `channels`.
     Weights start random: nothing is downloaded.
     """
@@ -63,11 +68,16 @@ class MobileNetBackbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.channels = _CHANNELS["mobilenet_v2"]
+        self.luminance = Luminance()
         self.features = torchvision.models.mobilenet_v2(weights=None).features[: self._ENDS[-1]]
+
+    def stem_modules(self) -> tuple[nn.Module, ...]:
+        """All that makes the stride-4 map."""
+        return tuple(self.features[: self._ENDS[0]])
 
     def forward(self, images: Tensor) -> Pyramid:
         """See the class."""
-        maps = []
+        maps, images = [], self.luminance(images)
         for begin, end in pairwise((0, *self._ENDS)):
             images = self.features[begin:end](images)
             maps.append(images)
@@ -98,6 +108,10 @@ class EdgeBackbone(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def stem_modules(self) -> tuple[nn.Module, ...]:
+        """All that makes the stride-4 map."""
+        return self.stem, self.stage1
 
     def forward(self, images: Tensor) -> Pyramid:
         """See the class."""

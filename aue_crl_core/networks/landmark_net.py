@@ -5,13 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-import torch
 from torch import Tensor, nn
 
 from aue_crl_core.facs import NUM_POINTS
-
-_LUMINANCE: Final = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue (ITU-R BT.601)."""
+from aue_crl_core.networks.layers import Luminance
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -41,12 +38,11 @@ class LandmarkNet(nn.Module):
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 9, 256), nn.ReLU(inplace=True))
         self.points = nn.Linear(256, NUM_POINTS * 2)
         self.face = nn.Linear(256, 1)
-        self.register_buffer("luminance", torch.tensor(_LUMINANCE).view(1, 3, 1, 1), persistent=False)
+        self.luminance = Luminance()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See the class: Bx3x96x96 -> (Bx68x2 pixels, B logits)."""
-        grey = (images * self.luminance).sum(dim=1, keepdim=True).expand_as(images)
-        hidden = self.hidden(self.features(grey))
+        hidden = self.hidden(self.features(self.luminance(images)))
         centre = (self.input_size - 1) / 2
         points = self.points(hidden).float().unflatten(1, (NUM_POINTS, 2)) * (self.input_size / 2) + centre
         return points, self.face(hidden).squeeze(1)

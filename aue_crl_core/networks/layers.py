@@ -44,6 +44,22 @@ class NeighbourNorm(nn.Module):
         return maps * (root * root.sqrt()).reciprocal().to(maps.dtype)
 
 
+class Luminance(nn.Module):
+    """Grey for colour: Bx3xHxW normalised RGB -> the same, each channel the luminance (ITU-R BT.601).
+
+    A picture's colour tells the camera and the archive it came from, not the face; a network that can't see it can't
+    learn it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        return (images * self.weights).sum(dim=1, keepdim=True).expand_as(images)
+
+
 class GroupedLinear(nn.Module):
     """One linear layer per group, all at once: BxGxI -> BxGxO.
 

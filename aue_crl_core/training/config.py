@@ -17,7 +17,7 @@ from aue_crl_core.errors import ConfigError
 
 PairwiseForm = Literal["corrected", "upstream"]
 Compiler = Literal["none", "inductor", "aot_eager"]
-StageName = Literal["landmark", "expression", "action_unit", "fusion"]
+StageName = Literal["landmark", "expression", "action_unit", "fusion", "joint"]
 
 CACHEABLE: Final[tuple[StageName, ...]] = ("action_unit", "fusion")
 """Stages that see nothing of an image but what frozen parts make of it."""
@@ -82,7 +82,8 @@ class TrainConfig:
     for a classifier that treats all classes as equally frequent (Menon et al., ICLR 2021). `ema`: decay per step of the
     averaged weights that are validated and kept, 0 for none. `label_smoothing`: share of the target spread evenly.
     `precision`: `auto` is bf16 where the processor has it. `held_out`: share of `train` that becomes `valid` in an
-    index without that split. `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
+    index without that split. `knowledge`: what the prior is to the AU outputs (`ModelConfig`; None: the model's own).
+    `pairwise_form`: the pairwise loss as the authors wrote it, or corrected (see `losses`).
 
     `cache_views`: the stages of `cache_stages`, all of whose inputs come from frozen parts, keep them on disk for this
     many augmented views of every image and go through the views in turn (see `feature_cache`); 0: fresh pictures in
@@ -97,11 +98,13 @@ class TrainConfig:
     model: ModelName = "edge"
     vocabulary: facs.VocabularyName = "basic"
     fusion_dim: int | None = None
+    knowledge: Literal["targets", "odds"] | None = None
     preprocessing: Preprocessing | None = field(default=None, metadata={"nested": Preprocessing})
     landmark: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
     expression: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
     action_unit: Schedule = field(default_factory=partial(Schedule, 5, 1e-3), metadata=_NESTED)
     fusion: Schedule = field(default_factory=partial(Schedule, 4, 1e-3), metadata=_NESTED)
+    joint: Schedule = field(default_factory=partial(Schedule, 8, 1e-3), metadata=_NESTED)
     batch_size: int = 64
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.05
@@ -153,7 +156,7 @@ class TrainConfig:
 
     def network(self) -> ModelConfig:
         """The network that a run without a checkpoint to start from trains."""
-        changes = {"fusion_dim": self.fusion_dim, "preprocessing": self.preprocessing}
+        changes = {"fusion_dim": self.fusion_dim, "knowledge": self.knowledge, "preprocessing": self.preprocessing}
         own = model_config(self.model, self.vocabulary)
         return dataclasses.replace(own, **{name: value for name, value in changes.items() if value is not None})
 

@@ -28,7 +28,14 @@ from aue_crl_core.training.reporter import Reporter, Silent
 from aue_crl_core.training.stage_run import RunContext, StageRun, wrap_up
 from aue_crl_core.training.stages import SEQUENCE, STAGES
 from aue_crl_core.training.weights import imagenet
-from aue_crl_core.training.weights.start import Start, check_order, check_same_model, shared_weights, starting_weights
+from aue_crl_core.training.weights.start import (
+    Start,
+    check_knowledge,
+    check_order,
+    check_same_model,
+    shared_weights,
+    starting_weights,
+)
 
 
 def train(
@@ -77,6 +84,7 @@ def train(
         check_images(indices)
 
         def begin() -> imagenet.Trunk | None:
+            check_knowledge(stages, config)
             _check_cache(run, stages)
             if landmarks is not None:
                 read_info(landmarks)

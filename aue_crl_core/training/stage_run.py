@@ -18,6 +18,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.training.batches.evidence import action_unit_evidence
 from aue_crl_core.training.batches.feature_cache import FeatureViews, pays
 from aue_crl_core.training.batches.features import Maker, cached_sets
 from aue_crl_core.training.batches.loading import TrainingSet, datasets, log_frequency, make_loader
@@ -78,7 +79,10 @@ class StageRun:
             with torch.no_grad():
                 prior.table.copy_(start.prior)
         self._keep_prior = stage.trains_prior or start.prior is not None
-        sets = datasets(stage.name, network, context.indices, config)
+        evidence = action_unit_evidence(context.indices) if stage.evidence else None
+        if evidence is not None:
+            network.prior_odds.table.copy_(torch.from_numpy(evidence.prior))
+        sets = datasets(stage.name, network, context.indices, config, evidence)
         self._steps = len(sets[0]) // config.batch_size
         if self._steps == 0:
             raise TrainingError(

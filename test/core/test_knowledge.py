@@ -1,13 +1,14 @@
-"""The learnable prior: where it starts, where it may go, what it teaches."""
+"""The prior: where it starts, where it may go, what it teaches; and the evidence that stands beside it."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from aue_crl_core import facs  # noqa: E402
-from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
+from aue_crl_core.knowledge import MOST_EVIDENCE, LearnablePrior, PriorOdds, fit_evidence  # noqa: E402
 
 
 def _column(unit: int) -> int:
@@ -89,3 +90,73 @@ def test_one_hot_distributions_and_labels_agree():
 
 def test_bounds_travel_with_the_module():
     assert set(LearnablePrior("basic").state_dict()) == {"table", "low", "high", "centre"}
+
+
+def test_prior_odds_are_those_of_the_expected_row():
+    odds = PriorOdds("basic")
+    belief = torch.zeros(2, 7)
+    belief[0, _row("happiness")] = 1
+    belief[1, [_row("happiness"), _row("surprise")]] = 0.5
+    shares = odds(belief).sigmoid()
+    torch.testing.assert_close(shares[0], odds.table[_row("happiness")])
+    torch.testing.assert_close(shares[1], (odds.table[_row("happiness")] + odds.table[_row("surprise")]) / 2)
+
+
+def _made_faces(seed: int, apart: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of 4000 faces with known AUs: each there as often as the middle of the knowledge says."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 7, 4000)
+    shares = np.array([[level.centre for level in row] for row in facs.prior_levels("basic")])[labels]
+    units = rng.random(shares.shape) < shares
+    return rng.normal(0, 1, shares.shape) + apart * units, np.eye(7)[labels], units
+
+
+def test_evidence_finds_the_faces_that_show_an_au_without_a_label_of_one():
+    scores, expressions, units = _made_faces(0)
+    fitted = fit_evidence([(scores, expressions)], "basic")
+    (odds,) = fitted.log_odds
+    assert odds.dtype == np.float32
+    assert np.abs(odds).max() <= MOST_EVIDENCE
+    right = [((odds[:, i] > 0) == units[:, i]).mean() for i in range(17)]
+    assert min(right) > 0.88
+    middle = np.array([[level.centre for level in row] for row in facs.prior_levels("basic")])
+    np.testing.assert_allclose(fitted.prior, middle, atol=0.06)
+
+
+def test_evidence_and_prior_together_are_calibrated():
+    scores, expressions, units = _made_faces(1, apart=2.0)
+    fitted = fit_evidence([(scores, expressions)], "basic")
+    prior = expressions @ fitted.prior
+    said = 1 / (1 + np.exp(-(fitted.log_odds[0] + np.log(prior / (1 - prior)))))
+    for low in (0.1, 0.3, 0.5, 0.7):
+        inside = (said > low) & (said < low + 0.2)
+        assert units[inside].mean() == pytest.approx(said[inside].mean(), abs=0.07)
+
+
+def test_each_data_set_is_read_by_its_own_spread():
+    """The same faces measured with twice the noise say less."""
+    scores, expressions, _ = _made_faces(2)
+    noisy = scores + np.random.default_rng(3).normal(0, 2, scores.shape)
+    fitted = fit_evidence([(scores, expressions), (noisy, expressions)], "basic")
+    assert fitted.log_odds[1].std() < 0.8 * fitted.log_odds[0].std()
+
+
+@pytest.mark.parametrize("vocabulary", ["basic", "compound"])
+def test_the_fitted_prior_stays_in_the_ranges_of_the_knowledge(vocabulary):
+    levels = facs.prior_levels(vocabulary)
+    rng = np.random.default_rng(4)
+    expressions = np.eye(len(levels))[rng.integers(0, len(levels) - 1, 300)]  # the last class has no face
+    prior = fit_evidence([(rng.normal(size=(300, 17)), expressions)], vocabulary).prior
+    for row, wanted in zip(prior, levels, strict=True):
+        assert all(level.low <= value <= level.high for value, level in zip(row, wanted, strict=True))
+    np.testing.assert_allclose(prior[-1], [level.centre for level in levels[-1]])
+
+
+def test_more_score_is_never_less_evidence_even_of_an_au_that_scores_do_not_tell():
+    rng = np.random.default_rng(5)
+    scores, expressions = rng.normal(size=(500, 17)), np.eye(7)[rng.integers(0, 7, 500)]
+    (odds,) = fit_evidence([(scores, expressions)], "basic").log_odds
+    for i in range(17):
+        order = np.argsort(scores[:, i])
+        assert (np.diff(odds[order, i]) >= 0).all()
+        assert odds[:, i].std() > 0.3

@@ -16,6 +16,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset
 from aue_crl_core.errors import DatasetError, TrainingError
 from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.training.batches.evidence import ActionUnitEvidence
 from aue_crl_core.training.batches.feature_cache import FeatureViews
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.processes.processes import ALONE, Processes
@@ -66,9 +67,13 @@ def check_images(indices: Sequence[DatasetIndex]) -> None:
 
 
 def datasets(
-    stage: StageName, network: AueCrl, indices: Sequence[DatasetIndex], config: TrainConfig
+    stage: StageName,
+    network: AueCrl,
+    indices: Sequence[DatasetIndex],
+    config: TrainConfig,
+    evidence: ActionUnitEvidence | None = None,
 ) -> tuple[TrainingSet, TrainingSet]:
-    """The training and the validation set of a stage.
+    """The training and the validation set of a stage; `evidence` for one that learns from it.
 
     Raises:
         DatasetError: an index without one of the splits, or nothing usable in them.
@@ -83,7 +88,11 @@ def datasets(
             LandmarkDataset(train, preprocessing, LANDMARK_AUGMENTATION, seed),
             LandmarkDataset(valid, preprocessing),
         )
-    return FaceDataset(train, preprocessing, config.augmentation, seed), FaceDataset(valid, preprocessing)
+    odds = evidence.log_odds if evidence else None
+    return (
+        FaceDataset(train, preprocessing, config.augmentation, seed, odds),
+        FaceDataset(valid, preprocessing, evidence=odds),
+    )
 
 
 def make_loader(

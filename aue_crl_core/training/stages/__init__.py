@@ -1,7 +1,8 @@
 """The training stages as a table: what is trained, what it minimises, and what counts as better.
 
-The paper's three are `expression`, `action_unit` and `fusion`; `landmark` trains the net that finds the face points,
-which the paper took from a tool. A stage is one file and one line here.
+The paper's three are `expression`, `action_unit` and `fusion`; `joint` takes the place of the last two in networks
+whose knowledge is `odds` (see `ModelConfig`); `landmark` trains the net that finds the face points, which the paper
+took from a tool. A stage is one file and one line here.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ from __future__ import annotations
 from typing import Final
 
 from aue_crl_core.training.config import StageName
-from aue_crl_core.training.stages import action_unit, expression, fusion, landmark
+from aue_crl_core.training.stages import action_unit, expression, fusion, joint, landmark
 from aue_crl_core.training.stages.stage import FeatureBatch, Inputs, Losses, Setting, Stage
 
-__all__ = ["SEQUENCE", "STAGES", "FeatureBatch", "Inputs", "Losses", "Setting", "Stage"]
+__all__ = ["ODDS_SEQUENCE", "SEQUENCE", "STAGES", "FeatureBatch", "Inputs", "Losses", "Setting", "Stage"]
 
 STAGES: Final[dict[StageName, Stage]] = {
     "landmark": landmark.STAGE,
     "expression": expression.STAGE,
     "action_unit": action_unit.STAGE,
     "fusion": fusion.STAGE,
+    "joint": joint.STAGE,
 }
 """All stages, the earlier ones first."""
 
 SEQUENCE: Final[tuple[StageName, ...]] = ("expression", "action_unit", "fusion")
-"""What `--stage all` runs, in order."""
+"""The paper's stages: what `--stage all` runs, in order, where the knowledge is `targets`."""
+
+ODDS_SEQUENCE: Final[tuple[StageName, ...]] = ("expression", "joint")
+"""What `--stage all` runs where it is `odds`."""

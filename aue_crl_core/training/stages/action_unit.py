@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from aue_crl_core.config import ModelConfig
@@ -34,7 +35,8 @@ def action_unit_input_shapes(config: ModelConfig) -> tuple[tuple[int, ...], ...]
 def action_unit_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
     """Stage AU: weighted squared error to the prior's row + 0.5 pairwise + prior regulariser."""
     c2, c3, c4, c5, points = inputs
-    probabilities, _ = network.action_unit_branch((c2, c3, c4, c5), points)
+    logits, _ = network.action_unit_branch((c2, c3, c4, c5), points)
+    probabilities = torch.sigmoid(logits)
     return {
         "action_unit": weighted_au_loss(probabilities.float(), setting.prior.targets(batch.target)),
         "pairwise": 0.5 * pairwise_of_all_rows(probabilities, setting),
@@ -50,6 +52,7 @@ STAGE = Stage(
     "action_unit",
     False,
     follows="expression",
+    knowledge="targets",
     trains_prior=True,
     input_shapes=action_unit_input_shapes,
 )

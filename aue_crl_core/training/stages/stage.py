@@ -74,6 +74,12 @@ class Stage:
     """The shapes of one image's inputs, for a stage whose inputs can be kept on disk."""
     measure: Callable[[AueCrl, Inputs, Sample], dict[str, tuple[float, int]]] | None = None
     """(network, inputs, sample): figures of validation beside the loss terms, each a mean and of how many rows."""
+    knowledge: Literal["targets", "odds"] | None = None
+    """What networks it trains, by their `ModelConfig.knowledge`; None: all."""
+    keeps_stem: bool = False
+    """Whether the trunk's part up to its stride-4 map stays frozen."""
+    evidence: bool = False
+    """Whether it learns from the evidence of AUs in the index (blendshapes and mesh distances)."""
     calibrated: bool = False
     """Whether its checkpoint gets temperatures."""
 
@@ -87,7 +93,10 @@ class Stage:
         for path in self.trained:
             part = network.get_submodule(path)
             part.train(training).requires_grad_(True)
-            parameters += part.parameters()
+            if self.keeps_stem and path == "backbone":
+                for module in network.backbone.stem_modules():
+                    module.eval().requires_grad_(False)
+            parameters += [p for p in part.parameters() if p.requires_grad]
         return parameters, list(prior.parameters()) if self.trains_prior else []
 
     def is_better(self, score: float, best: float | None) -> bool:

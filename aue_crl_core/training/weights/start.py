@@ -82,6 +82,23 @@ def check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None)
         done.add(stage)
 
 
+def check_knowledge(stages: Sequence[StageName], config: TrainConfig) -> None:
+    """See that the stages are of the network's form of the knowledge.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    own = config.network().knowledge
+    for name in stages:
+        needed = STAGES[name].knowledge
+        if needed not in (None, own):
+            raise TrainingError(
+                f"stage {name} trains networks whose knowledge is {needed}, and that of {config.model} is {own}; take "
+                f"{'--stage joint' if own == 'odds' else '--stage action_unit, then fusion'}, or set knowledge: "
+                f"{needed} in --config"
+            )
+
+
 def check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> None:
     """See that a checkpoint is of the run's network.
 
@@ -91,6 +108,7 @@ def check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> N
     for what, got, expected in (
         ("vocabulary", info.config.vocabulary, config.vocabulary),
         ("model", info.config.backbone, config.model),
+        ("knowledge", info.config.knowledge, config.knowledge or info.config.knowledge),
         ("fusion_dim", info.config.fusion_dim, config.fusion_dim or info.config.fusion_dim),
         ("preprocessing", info.config.preprocessing, config.preprocessing or info.config.preprocessing),
     ):

@@ -122,17 +122,17 @@ def test_outputs_and_losses_are_those_of_the_authors_code(state, pyramid, vocabu
     labels, prior = torch.tensor(LABELS[vocabulary]), LearnablePrior(vocabulary)
     with torch.no_grad():
         feature, logits = network.expression_branch(pyramid)
-        probabilities, vectors = network.action_unit_branch(pyramid, _points())
+        unit_logits, vectors = network.action_unit_branch(pyramid, _points())
         fused, attention = network.fusion(feature, vectors)
         ours = {
             "expression_logits": logits,
             "fused_logits": fused,
-            "action_units": probabilities,
+            "action_units": unit_logits.sigmoid(),
             "attention": attention,
             "expression_cross_entropy": F.cross_entropy(logits, labels),
             "fused_cross_entropy": F.cross_entropy(fused, labels),
-            "weighted_au_loss": weighted_au_loss(probabilities, prior.targets(labels)),
-            "pairwise_loss": pairwise_dependency_loss(probabilities, "upstream"),
+            "weighted_au_loss": weighted_au_loss(unit_logits.sigmoid(), prior.targets(labels)),
+            "pairwise_loss": pairwise_dependency_loss(unit_logits.sigmoid(), "upstream"),
             "pairwise_loss_of_attention": pairwise_dependency_loss(attention, "upstream"),
             "prior_regulariser": prior_regulariser(prior),
         }
@@ -164,7 +164,7 @@ def _loss(network: AueCrl, prior: LearnablePrior, stage: str) -> Tensor:
     if stage == "expression":
         return F.cross_entropy(network.expression_only(images), labels)
     if stage == "action_unit":
-        probabilities, _ = network.action_unit_branch(network.backbone(images), points)
+        probabilities = network.action_unit_branch(network.backbone(images), points)[0].sigmoid()
         return (
             weighted_au_loss(probabilities, prior.targets(labels))
             + 0.5 * pairwise_dependency_loss(probabilities, "upstream")

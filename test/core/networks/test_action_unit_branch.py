@@ -153,8 +153,8 @@ def test_the_decoder_comes_back_to_the_stride_4_map(upsampling):
 def test_all_regions_at_once_equal_one_region_after_the_other(pool):
     branch = ActionUnitBranch(CHANNELS, dataclasses.replace(SMALL, region_pool=pool)).eval()
     pyramid, points = _pyramid(), _points(64, batch=2)
-    probabilities, vectors = branch(pyramid, points)
-    assert probabilities.shape == (2, 17)
+    logits, vectors = branch(pyramid, points)
+    assert logits.shape == (2, 17)
     assert vectors.shape == (2, 17, 2, 5)
 
     windows = branch.windows(branch.decoder(pyramid), points)
@@ -166,8 +166,18 @@ def test_all_regions_at_once_equal_one_region_after_the_other(pool):
         region = F.adaptive_avg_pool2d(region, pool or 6).flatten(1)
         by_hand.append(F.relu(region @ linear.weight[r] + linear.bias[r]))
     torch.testing.assert_close(vectors, torch.stack(by_hand, dim=1).unflatten(1, (17, 2)))
-    expected = torch.sigmoid(branch.classifier(torch.cat(by_hand, dim=1)))
-    torch.testing.assert_close(probabilities, expected)
+    torch.testing.assert_close(logits, branch.classifier(torch.cat(by_hand, dim=1)))
+
+
+def test_evidence_is_seen_in_the_regions_the_whole_face_and_the_points():
+    branch = ActionUnitBranch(CHANNELS, dataclasses.replace(SMALL, knowledge="odds")).eval()
+    pyramid, points, feature = _pyramid(), _points(64, batch=2), torch.rand(2, SMALL.feature_dim)
+    logits, vectors = branch(pyramid, points, feature)
+    assert logits.shape == (2, 17)
+    assert vectors.shape == (2, 17, 2, 5)
+    assert not torch.allclose(branch(pyramid, points, feature + 1)[0], logits)
+    assert not torch.allclose(branch(pyramid, points + 0.3, feature)[0], logits)  # in the same cells: the same regions
+    assert not torch.allclose(branch(tuple(m + 1 for m in pyramid), points, feature)[0], logits)
 
 
 def test_a_sample_does_not_see_its_neighbours_in_the_batch():

@@ -208,3 +208,19 @@ def test_images_of_another_shape_are_refused(shape, message):
 def test_points_of_another_shape_are_refused(shape):
     with pytest.raises(ImageError, match="points must be 2x68x2, got"):
         build_network(NEAREST).eval()(torch.zeros(2, 3, 64, 64), torch.zeros(shape))
+
+
+def test_the_prior_and_the_evidence_add_up_as_log_odds(crops, points):
+    network = build_network(dataclasses.replace(SMALL, knowledge="odds")).eval()
+    out = network(crops, points)
+    pyramid = network.backbone(crops)
+    feature, logits = network.expression_branch(pyramid)
+    evidence, _ = network.action_unit_branch(pyramid, points, feature)
+    prior = torch.logit(logits.softmax(dim=1) @ network.prior_odds.table)
+    torch.testing.assert_close(torch.logit(out.action_unit_probabilities), evidence + prior, rtol=1e-3, atol=1e-3)
+
+
+def test_the_paper_s_form_has_no_prior_inside(crops, points):
+    network = build_network(SMALL).eval()
+    assert network.prior_odds is None
+    assert not any("prior" in name for name in network.state_dict())

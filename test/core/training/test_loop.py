@@ -116,12 +116,14 @@ def test_a_stage_opens_its_parts_only(name, stage_parts):
     network, _, setting, _ = stage_parts
     weights, prior = STAGES[name].prepare(network, setting.prior, training=True)
     opened = {n for n, p in network.named_parameters() if p.requires_grad}
-    assert opened == {n for n, _ in network.named_parameters() if n.startswith(STAGES[name].trained)}
+    kept = ("backbone.stem.", "backbone.stage1.") if STAGES[name].keeps_stem else ()
+    theirs = {n for n, _ in network.named_parameters() if n.startswith(STAGES[name].trained)}
+    assert opened == {n for n in theirs if not n.startswith(kept)}
     assert len(weights) == len(opened)
     assert bool(prior) == setting.prior.table.requires_grad == (name == "action_unit")
     training = {n for n, m in network.named_modules() if m.training}
     assert training
-    assert all(n.startswith(STAGES[name].trained) for n in training)
+    assert all(n.startswith(STAGES[name].trained) and not n.startswith(kept) for n in training)
 
 
 def test_frequencies_are_those_of_the_training_labels(tiny_index, tiny_config, shipped):

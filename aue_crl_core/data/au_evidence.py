@@ -1,0 +1,134 @@
+"""Which measurements of a face mesh speak for which action unit, and how to read them as one score per AU.
+
+Sources: Ekman, Friesen & Hager, *FACS* (2002), for what each AU does to the face; the names are those of `BLENDSHAPES`
+(ARKit's, without a side: the mean of both) and `DISTANCES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES
+from aue_crl_core.facs import ACTION_UNITS
+
+Sight = Literal["seen", "partly", "wrinkles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for an AU.
+
+    `measures`: (name, weight) of measurements in units of their spread over faces; a negative weight speaks against.
+    `sight`: whether geometry shows the AU (`seen`), shows what goes along with it (`partly`), or hardly shows it,
+    because FACS knows it by wrinkles and bulges (`wrinkles`: the expression's prior has to say most of it).
+    `sign`: the appearance change that the measurements stand for.
+    """
+
+    measures: tuple[tuple[str, float], ...]
+    sight: Sight
+    sign: str
+
+
+EVIDENCE: Final[dict[int, Evidence]] = {
+    1: Evidence(
+        (("browInnerUp", 2), ("inner brow above the eye corners", 1)),
+        "seen",
+        "pulls the inner corners of the brows upwards",
+    ),
+    2: Evidence(
+        (("browOuterUp", 2), ("outer brow above the eye corners", 1)), "seen", "pulls the outer part of the brows up"
+    ),
+    4: Evidence(
+        (("browDown", 2), ("inner brow above the eye corners", -1), ("between the brows", -0.5)),
+        "seen",
+        "lowers the brows and pulls them together",
+    ),
+    5: Evidence(
+        (("eyeWide", 2), ("upper lid above the corners", 1)), "seen", "widens the eye opening, raises the upper lid"
+    ),
+    6: Evidence(
+        (
+            ("lower lid below the corners", -1),
+            ("cheek below the lower lid", -1),
+            ("mouthSmile", 1),
+            ("eyeSquint", 0.5),
+        ),
+        "partly",
+        "raises the cheeks towards the eyes; the mesh's cheekSquint hardly ever moves, so lid and cheek stand for it",
+    ),
+    7: Evidence(
+        (("eyeSquint", 2), ("eye opening", -1)), "seen", "tightens the lids and narrows the eye opening from below"
+    ),
+    9: Evidence(
+        (("noseSneer", 1), ("nose wing below the eye corner", -1), ("browDown", 1)),
+        "wrinkles",
+        "wrinkles the nose's root, pulls the wings up and the inner brows down",
+    ),
+    10: Evidence((("mouthUpperUp", 1), ("upper lip below the nose", -1)), "partly", "draws the upper lip straight up"),
+    12: Evidence(
+        (("mouthSmile", 2), ("mouth's width", 0.5), ("lip corners below the nose", -0.5)),
+        "seen",
+        "pulls the lip corners back and up",
+    ),
+    15: Evidence(
+        (("mouthFrown", 2), ("lip corners below the lips' middle", 0.5), ("mouthSmile", -0.5)),
+        "seen",
+        "pulls the lip corners down",
+    ),
+    16: Evidence((("mouthLowerDown", 2), ("lower lip's thickness", 0.5)), "partly", "pulls the lower lip down"),
+    17: Evidence(
+        (("mouthShrugLower", 2), ("chin below the lower lip", -0.5)), "seen", "pushes the chin boss and lower lip up"
+    ),
+    20: Evidence((("mouthStretch", 2), ("mouth's width", 0.5)), "seen", "stretches the mouth sideways"),
+    23: Evidence(
+        (
+            ("mouthRollLower", 0.5),
+            ("mouthRollUpper", 0.5),
+            ("mouthPress", 0.5),
+            ("upper lip's thickness", -1),
+            ("lower lip's thickness", -1),
+        ),
+        "wrinkles",
+        "tightens the lips and makes their red parts narrow",
+    ),
+    24: Evidence((("mouthPress", 2), ("lips apart", -1)), "wrinkles", "presses the lips together"),
+    25: Evidence((("lips apart", 2), ("lower lip below the nose", 0.5)), "seen", "parts the lips"),
+    26: Evidence((("jawOpen", 2), ("chin below the nose", 1)), "seen", "drops the jaw"),
+}
+"""AU -> its evidence."""
+
+_FAINT: Final = 0.01
+"""Blendshapes are taken as log(value + this): most lie near 0, where their steps matter."""
+
+_NAMES: Final = tuple(measure.name for measure in DISTANCES)
+
+
+def raw_scores(blendshapes: NDArray[np.floating], distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How strongly the measurements of N faces (Nx52 and Nx22, as in an index) speak for each AU: float64 Nx17.
+
+    Each score has mean 0 and deviation 1 over these faces, which must be of one dataset: how far a measurement goes
+    depends on how sharp its pictures are.
+    """
+    columns = []
+    for unit in ACTION_UNITS:
+        total = np.zeros(len(blendshapes))
+        for name, weight in EVIDENCE[unit].measures:
+            total += weight * _standard(measurement(name, blendshapes, distances))
+        columns.append(_standard(total))
+    return np.stack(columns, axis=1)
+
+
+def measurement(name: str, blendshapes: NDArray[np.floating], distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """One measurement of N faces, float64 N: a distance, or the log of a blendshape (mean of both sides)."""
+    if name in _NAMES:
+        return np.asarray(distances[:, _NAMES.index(name)], dtype=np.float64)
+    sides = [i for i, shape in enumerate(BLENDSHAPES) if shape in (name, f"{name}Left", f"{name}Right")]
+    return np.log(np.asarray(blendshapes[:, sides], dtype=np.float64).mean(axis=1) + _FAINT)
+
+
+def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (values - values.mean()) / max(float(values.std()), 1e-9)

@@ -1,0 +1,54 @@
+"""The evidence of action units in the indices of a run, and the prior that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core.data.au_evidence import raw_scores
+from aue_crl_core.data.dataset import Evidence, label_distribution
+from aue_crl_core.data.face_mesh import MODEL_REMEDY
+from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.errors import DatasetError
+from aue_crl_core.knowledge import fit_evidence
+
+_LEAST_FACES = 20
+"""Of an index: fewer tell nothing of how its measurements are spread."""
+
+
+@dataclass(frozen=True)
+class ActionUnitEvidence:
+    """`log_odds` of the faces of training and validation that have evidence, and `prior` float64 Cx17."""
+
+    log_odds: Evidence
+    prior: NDArray[np.float64]
+
+
+def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
+    """Fit the evidence of the faces of splits `train` and `valid` (see `fit_evidence`), all indices together.
+
+    Raises:
+        DatasetError: too few faces with blendshapes and mesh distances.
+    """
+    keys, datasets = [], []
+    for index in indices:
+        used = [r for r in index.records if r.usable and r.label is not None and r.split in ("train", "valid")]
+        known = [r for r in used if r.blendshapes is not None and r.mesh_distances is not None]
+        if len(known) < _LEAST_FACES:
+            continue
+        scores = raw_scores(np.array([r.blendshapes for r in known]), np.array([r.mesh_distances for r in known]))
+        targets = np.array([label_distribution(r, len(index.classes)) for r in known])
+        datasets.append((scores, targets))
+        keys.append([(index.root, r.image) for r in known])
+    if not datasets:
+        raise DatasetError(
+            f"stage joint must have an index with at least {_LEAST_FACES} faces with blendshapes, got none; install "
+            f"the face mesh's model ({MODEL_REMEDY}) and make the index again: aue-crl prepare ... --finder mediapipe"
+        )
+    fitted = fit_evidence(datasets, indices[0].vocabulary)
+    rows = (row for odds in fitted.log_odds for row in odds)
+    names = (name for faces in keys for name in faces)
+    return ActionUnitEvidence(dict(zip(names, rows, strict=True)), fitted.prior)

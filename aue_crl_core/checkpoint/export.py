@@ -84,6 +84,9 @@ def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, inf
             output_names=list(module.output_names),
             dynamic_axes={name: {0: "batch"} for name in names},
             opset_version=OPSET,
+            # batch normalisation stays apart where weights are halved: folded into them, it would be rounded anew
+            training=torch.onnx.TrainingMode.PRESERVE if half else torch.onnx.TrainingMode.EVAL,
+            do_constant_folding=not half,
             **legacy,
         )
     model = onnx.load(part)

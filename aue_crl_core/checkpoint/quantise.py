@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from aue_crl_core.engines.onnx import OnnxEngine, int8_path
 
 CALIBRATION_FACES: Final = 400
 _BATCH: Final = 32
+
+if TYPE_CHECKING:
+    import onnx
 
 Feed = dict[str, NDArray[Any]]
 
@@ -61,6 +64,7 @@ def quantise(model: Path, faces: Sequence[Feed]) -> Path:
             Faces(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
+            nodes_to_exclude=_depthwise(onnx.load(prepared)),
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
@@ -73,6 +77,14 @@ def quantise(model: Path, faces: Sequence[Feed]) -> Path:
     onnx.save(quantised, unfinished)
     unfinished.replace(output)
     return output
+
+
+def _depthwise(model: onnx.ModelProto) -> list[str]:
+    """The convolutions of one channel a group: few multiplications, and their ranges lie too far apart for integers."""
+    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    groups = {node.name: next((a.i for a in node.attribute if a.name == "group"), 1) for node in convolutions}
+    return [n.name for n in convolutions if groups[n.name] > 1 and weights[n.input[1]][1] == 1]
 
 
 def face_batches(index: DatasetIndex, preprocessing: Preprocessing, most: int | None = None) -> Iterator[Feed]:

@@ -102,11 +102,22 @@ def test_prior_odds_are_those_of_the_expected_row():
     torch.testing.assert_close(shares[1], (odds.table[_row("happiness")] + odds.table[_row("surprise")]) / 2)
 
 
+def _known_shares(vocabulary: facs.VocabularyName) -> np.ndarray:
+    """The middle of the range of AUs that the knowledge names, and where the others start."""
+    rows = facs.prior_levels(vocabulary)
+    return np.array([[level.centre if level.high >= 0.5 else level.start for level in row] for row in rows])
+
+
+def _named(vocabulary: facs.VocabularyName) -> np.ndarray:
+    """1 where the knowledge names the AU for the expression."""
+    return np.array([[int(level.high >= 0.5) for level in row] for row in facs.prior_levels(vocabulary)])
+
+
 def _made_faces(seed: int, apart: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores of 4000 faces with known AUs: each there as often as the middle of the knowledge says."""
+    """Scores of 4000 faces with known AUs, each there as often as the knowledge says."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 7, 4000)
-    shares = np.array([[level.centre for level in row] for row in facs.prior_levels("basic")])[labels]
+    shares = _known_shares("basic")[labels]
     units = rng.random(shares.shape) < shares
     return rng.normal(0, 1, shares.shape) + apart * units, np.eye(7)[labels], units
 
@@ -119,8 +130,7 @@ def test_evidence_finds_the_faces_that_show_an_au_without_a_label_of_one():
     assert np.abs(odds).max() <= MOST_EVIDENCE
     right = [((odds[:, i] > 0) == units[:, i]).mean() for i in range(17)]
     assert min(right) > 0.88
-    middle = np.array([[level.centre for level in row] for row in facs.prior_levels("basic")])
-    np.testing.assert_allclose(fitted.prior, middle, atol=0.06)
+    np.testing.assert_allclose(fitted.prior, _known_shares("basic"), atol=0.06)
 
 
 def test_evidence_and_prior_together_are_calibrated():
@@ -143,13 +153,15 @@ def test_each_data_set_is_read_by_its_own_spread():
 
 @pytest.mark.parametrize("vocabulary", ["basic", "compound"])
 def test_the_fitted_prior_stays_in_the_ranges_of_the_knowledge(vocabulary):
+    """And an AU that the knowledge does not name for an expression is never said to be there more often than 0.1."""
     levels = facs.prior_levels(vocabulary)
     rng = np.random.default_rng(4)
     expressions = np.eye(len(levels))[rng.integers(0, len(levels) - 1, 300)]  # the last class has no face
     prior = fit_evidence([(rng.normal(size=(300, 17)), expressions)], vocabulary).prior
     for row, wanted in zip(prior, levels, strict=True):
         assert all(level.low <= value <= level.high for value, level in zip(row, wanted, strict=True))
-    np.testing.assert_allclose(prior[-1], [level.centre for level in levels[-1]])
+    np.testing.assert_allclose(prior[-1], _known_shares(vocabulary)[-1])
+    assert prior[_named(vocabulary) == 0].max() <= 0.1
 
 
 def test_more_score_is_never_less_evidence_even_of_an_au_that_scores_do_not_tell():

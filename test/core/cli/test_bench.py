@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.cli import limits
 from aue_crl_core.cli.bench import HEIGHT, WIDTH, picture_of
 from aue_crl_core.cli.limits import Machine, cost_of, known_limit
 from aue_crl_core.cli.main import main
+from aue_crl_core.config import model_config
 
 
 def bench(*arguments: object) -> int:
@@ -79,8 +82,12 @@ def test_a_floor_is_what_the_multiply_adds_or_the_bytes_must_take():
         assert (row.floor_ms, row.ratio) == (pytest.approx(floor_ms), pytest.approx(2))
 
 
-def test_limits_name_every_part_and_the_papers_network(capsys, photograph_path, tmp_path):
+def test_limits_name_every_part_and_the_papers_network(capsys, photograph_path, tmp_path, monkeypatch):
+    """With the paper's trunk, and narrow layers behind it: these hold 1.7 GB, which take minutes to export."""
     pytest.importorskip("torch")
+    narrow = replace(model_config("resnet101"), feature_dim=64, decoder_channels=(64, 64, 32), region_channels=8)
+    narrow = replace(narrow, region_dim=8, fusion_dim=64)
+    monkeypatch.setattr(limits, "model_config", lambda name: narrow)
     assert bench("--limits", "--json", tmp_path / "bench.json") == 0
     printed = capsys.readouterr().out
     said = json.loads((tmp_path / "bench.json").read_text())

@@ -150,6 +150,7 @@ def test_a_validation_split_that_is_held_out_and_a_test_split_are_named(index, t
     renamed = (dataclasses.replace(r, split="test" if r.split == "valid" else r.split) for r in read.records)
     dataclasses.replace(read, records=tuple(renamed)).write(tmp_path / "x.parquet")
     words = ("--stage", "expression", "--epochs", 1, "--batch-size", 16, "--init", shipped())
+    words += ("--model", "mobilenet_v2")
     text = run(train, "--data", tmp_path / "x.parquet", "--output", tmp_path / "run", *words)
     assert re.search(r"\(ferplus\): train \d+, valid \d+ \(held out from train\), test: not read", text)
     assert f"start: {shipped()}" in text
@@ -192,7 +193,9 @@ def test_train_names_what_differs_from_the_run_in_the_directory(index, trained):
 
 
 def test_train_refuses_an_unknown_stage_and_model(index, tmp_path):
-    with pytest.raises(ConfigError, match="--stage must be one of landmark, expression, action_unit, fusion, all"):
+    with pytest.raises(
+        ConfigError, match="--stage must be one of landmark, expression, action_unit, fusion, joint, all"
+    ):
         run(train, "--data", index, "--output", tmp_path / "run", "--stage", "em")
     with pytest.raises(ConfigError, match="model must be one of resnet101"):
         run(train, "--data", index, "--output", tmp_path / "run", "--model", "vgg")

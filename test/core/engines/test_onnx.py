@@ -92,6 +92,6 @@ def test_metadata_of_another_form_is_refused(own_weights, text):
 
 
 def test_the_configuration_comes_from_the_file(onnx_engine):
-    assert onnx_engine.config.backbone == "edge"
+    assert onnx_engine.config.backbone == "mobilenet_v2"
     assert len(onnx_engine.config.expressions) == 7
     assert find_weights("edge").is_file()

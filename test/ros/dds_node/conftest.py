@@ -124,6 +124,12 @@ def portrait():
 
 
 @pytest.fixture(scope="package")
+def smiling(portrait):
+    """230x320x3: made wide, the portrait's mouth and eyes are those of a smile."""
+    return cv2.resize(portrait, (320, 230), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="package")
 def mirrored(portrait):
     return np.ascontiguousarray(portrait[:, ::-1])
 

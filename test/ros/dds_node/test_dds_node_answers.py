@@ -104,10 +104,10 @@ def test_a_late_joiner_learns_what_the_numbers_mean(hear, eventually, analyzer):
     assert 0 < stamp_ns(model.header.stamp) < time.time_ns()
 
 
-def test_what_a_face_shows_begins_and_ends_by_the_images_stamps(camera, hear, results, eventually, portrait, sky):
+def test_what_a_face_shows_begins_and_ends_by_the_images_stamps(camera, hear, results, eventually, smiling, sky):
     events = hear("/robot/aue_crl/events", EVENT)
     shown, first_ns = camera("events"), 5000 * S  # of a clock that is not this machine's
-    seen = [shown.show(portrait, results, first_ns + i * S // 10) for i in range(4)]
+    seen = [shown.show(smiling, results, first_ns + i * S // 10) for i in range(4)]
     decided = seen[2][0].header  # min_event_s, 0.2 s, after the first
     assert eventually(lambda: [event for event in events if event.header == decided])
     began = [event for event in events if event.phase == 0]

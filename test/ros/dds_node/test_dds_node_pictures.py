@@ -14,7 +14,7 @@ from node_bench import COMPRESSED, IMAGE, steps_of_a_tenth
 
 from aue_crl_core import facs
 
-FAMILIAR = {"happiness": "happy", "disgust": "disgusted"}
+FAMILIAR = {"neutral": "neutral", "happiness": "happy", "disgust": "disgusted"}
 
 
 def test_the_faces_are_ros4hri_topics(camera, hear, results, eventually, portrait):

@@ -29,8 +29,8 @@ UNSMOOTHED = {"smoothing_s": 0.0, "hysteresis": 0.0, "uncertain_below": 0.0}
 
 
 def test_a_learned_neutral_face_is_in_force_until_it_is_forgotten(bench, photograph):
-    """The mirrored portrait's slight smile is read as happiness or disgust, neither by far: a resting face may be."""
-    photograph = np.ascontiguousarray(photograph[:, ::-1])
+    """The portrait made wide is read as happiness, though not by far: so may somebody's resting face be."""
+    photograph = cv2.resize(photograph, (320, 230), interpolation=cv2.INTER_AREA)
     bench.session.update(replace(REPEATABLE, **UNSMOOTHED))
     before = bench.show(photograph, 10.0)[0].faces[0].prediction
     assert before.expression != "neutral"
@@ -45,7 +45,7 @@ def test_a_learned_neutral_face_is_in_force_until_it_is_forgotten(bench, photogr
     bench.session.update(replace(REPEATABLE, **UNSMOOTHED, use_neutral=False))
     (unused,) = bench.show(photograph, 11.1)[0].faces
     assert not unused.calibrated
-    assert unused.prediction.expression != "neutral"
+    assert sum(unused.prediction.action_units.values()) > 0.5 * sum(before.action_units.values())
     assert bench.session.forget_neutral("nobody") == ()
     assert bench.session.forget_neutral("") == ("f1",)
     assert bench.session.forget_neutral("") == ()

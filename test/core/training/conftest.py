@@ -11,9 +11,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 pytest.importorskip("tensorboard")
 
+from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, save_network  # noqa: E402
+from aue_crl_core.config import model_config  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.data.prepare import prepare  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
+from aue_crl_core.networks import build_network  # noqa: E402
 from aue_crl_core.training.config import TrainConfig, make_config  # noqa: E402
 from aue_crl_core.training.run import train  # noqa: E402
 
@@ -48,9 +51,14 @@ def tiny_config() -> TrainConfig:
 
 
 @pytest.fixture(scope="session")
-def shipped() -> Path:
-    """The checkpoint that comes with the package."""
-    return find_weights("edge", "torch")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of model `edge`, of which the paper's stages train every part, with the shipped landmark net."""
+    torch.manual_seed(0)
+    network = build_network(model_config("edge"))
+    load_landmark_net(network, find_weights("edge", "torch"))
+    path = tmp_path_factory.mktemp("shipped") / "edge.safetensors"
+    save_network(path, network.eval(), CheckpointInfo(network.config, "fusion"))
+    return path
 
 
 @pytest.fixture(scope="session")

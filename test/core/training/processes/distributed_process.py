@@ -28,7 +28,7 @@ from aue_crl_core.training.loop import Learner, validate
 from aue_crl_core.training.processes.batch_norm import share_statistics
 from aue_crl_core.training.processes.processes import ALONE, Processes, joined
 from aue_crl_core.training.run import train
-from aue_crl_core.training.stages import STAGES, Setting
+from aue_crl_core.training.stages import STAGES, Setting, Stage
 
 STAGE_ORDER = ("expression", "action_unit", "fusion", "landmark")
 
@@ -103,11 +103,16 @@ def pairwise(processes: Processes) -> dict[str, float]:
     }
 
 
+def _of_the_papers_form() -> dict[str, Stage]:
+    """The stages that train the network of these tests."""
+    return {name: stage for name, stage in STAGES.items() if stage.knowledge != "odds"}
+
+
 def gradients(processes: Processes, folder: Path) -> dict[str, dict[str, float]]:
     """For each stage: how far the loss terms and the gradient of a batch are from those of one process, relative."""
     config, index = read(folder)
     found = {}
-    for name, stage in STAGES.items():
+    for name, stage in _of_the_papers_form().items():
         ways = []
         for here in (ALONE, processes):
             network = load_network(folder / "init.safetensors")[0]
@@ -134,7 +139,7 @@ def validation(processes: Processes, folder: Path) -> dict[str, list[dict[str, f
     config, index = read(folder)
     network = load_network(folder / "init.safetensors")[0]
     figures = {}
-    for name, stage in STAGES.items():
+    for name, stage in _of_the_papers_form().items():
         valid = datasets(name, network, [index], config)[1]
         setting = Setting(config, LearnablePrior("basic"), torch.zeros(7))
         both = dataclasses.replace(setting, processes=processes)

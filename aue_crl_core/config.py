@@ -13,6 +13,7 @@ from aue_crl_core.errors import ConfigError
 T = TypeVar("T")
 
 ModelName = Literal["resnet101", "resnet50", "resnet18", "mobilenet_v2", "edge"]
+Knowledge = Literal["targets", "odds"]
 
 
 def require(ok: bool, name: str, must: str, got: object) -> None:
@@ -112,7 +113,7 @@ class ModelConfig:
     dropout: float = 0.5
     upstream_region_order: bool = False
     attention: Literal["softmax", "sigmoid"] = "softmax"
-    knowledge: Literal["targets", "odds"] = "targets"
+    knowledge: Knowledge = "targets"
     evidence_dim: int = 192
 
     def __post_init__(self) -> None:
@@ -149,7 +150,7 @@ class ModelConfig:
         )
         require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)
         require(self.attention in ("softmax", "sigmoid"), "attention", "be softmax or sigmoid", self.attention)
-        require(self.knowledge in ("targets", "odds"), "knowledge", "be targets or odds", self.knowledge)
+        require(self.knowledge in get_args(Knowledge), "knowledge", "be targets or odds", self.knowledge)
 
     @property
     def expressions(self) -> tuple[str, ...]:

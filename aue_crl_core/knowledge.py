@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aue_crl_core.facs import VocabularyName, prior_levels
+from aue_crl_core.facs import OTHER, VocabularyName, prior_levels
 
 MOST_EVIDENCE: Final = 4.0
 """Log-odds: no measurement is surer than 55 to 1."""
@@ -103,7 +103,7 @@ def fit_evidence(
         np.array([[getattr(level, name) for level in row] for row in levels])
         for name in ("low", "high", "centre", "start")
     )
-    high = np.where(high < 0.5, start, high)
+    high = np.where(high == OTHER.high, start, high)
     prior = centre.copy()
     fits = [_Mixture.of(scores, expressions @ prior) for scores, expressions in datasets]
     for _ in range(_ROUNDS):

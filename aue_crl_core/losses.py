@@ -14,6 +14,7 @@ from aue_crl_core.knowledge import LearnablePrior
 
 PairwiseForm = Literal["upstream", "corrected"]
 
+_SURE: Final = 1e-5
 _TOGETHER: Final = tuple(map(list, zip(*pair_indices(CO_OCCURRING_PAIRS), strict=True)))
 _EXCLUDE: Final = tuple(map(list, zip(*pair_indices(EXCLUSIVE_PAIRS), strict=True)))
 
@@ -69,7 +70,20 @@ def evidence_loss(logits: Tensor, evidence: Tensor) -> Tensor:
     not, and costs nothing.
     """
     known = evidence.isfinite()
-    costs = F.smooth_l1_loss(logits, torch.where(known, evidence, 0.0), reduction="none")
+    return _mean_of(F.smooth_l1_loss(logits, torch.where(known, evidence, 0.0), reduction="none"), known)
+
+
+def posterior_loss(probabilities: Tensor, posterior: Tensor) -> Tensor:
+    """Mean cross entropy of AU probabilities with `posterior`, both float Bx17 in [0, 1]; a scalar, at least 0.
+
+    NaN in `posterior` stands for a face of which it is not known, and costs nothing.
+    """
+    known = posterior.isfinite()
+    said, wanted = probabilities.clamp(_SURE, 1 - _SURE), torch.where(known, posterior, 0.5)
+    return _mean_of(F.binary_cross_entropy(said, wanted, reduction="none"), known)
+
+
+def _mean_of(costs: Tensor, known: Tensor) -> Tensor:
     return (costs * known).sum() / known.sum().clamp(min=1)
 
 

@@ -68,7 +68,7 @@ def command(
     try:
         from aue_crl_core.training.processes.processes import launched_first
         from aue_crl_core.training.run import train
-        from aue_crl_core.training.stages import ODDS_SEQUENCE, SEQUENCE
+        from aue_crl_core.training.stages import SEQUENCES
         from aue_crl_core.training.weights.imagenet import INIT
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
@@ -77,7 +77,7 @@ def command(
     require(stage in STAGES, "--stage", f"be one of {', '.join(STAGES)}", stage)
     indices = [DatasetIndex.read(path) for path in data]
     settings = configure(config, indices, model, epochs, batch_size, seed)
-    whole = ODDS_SEQUENCE if settings.network().knowledge == "odds" else SEQUENCE
+    whole = SEQUENCES[settings.network().knowledge]
     stages: Sequence[StageName] = whole if stage == "all" else (stage,)  # type: ignore[assignment]
     console = out()
     console.quiet = not launched_first()

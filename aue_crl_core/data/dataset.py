@@ -24,7 +24,7 @@ from aue_crl_core.facs import ACTION_UNITS, NUM_POINTS
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image, Points
 
-Evidence = Mapping[tuple[Path, str], NDArray[np.float32]]
+UnitOdds = Mapping[tuple[Path, str], NDArray[np.float32]]
 """(root of the index, name of the image) -> log-odds of the 17 AUs."""
 
 BOX_CROP_SCALE = 1.15
@@ -63,7 +63,7 @@ class FaceDataset(Dataset[Sample]):
         preprocessing: Preprocessing,
         augmentation: Augmentation | None = None,
         seed: int = 0,
-        evidence: Evidence | None = None,
+        evidence: UnitOdds | None = None,
     ) -> None:
         self._rows = [(index, r) for index in indices for r in index.records if r.usable and r.label is not None]
         if not self._rows:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from aue_crl_core import facs
-from aue_crl_core.config import ModelConfig, ModelName, Preprocessing, from_dict, model_config, require
+from aue_crl_core.config import Knowledge, ModelConfig, ModelName, Preprocessing, from_dict, model_config, require
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import ConfigError
 
@@ -98,7 +98,7 @@ class TrainConfig:
     model: ModelName = "edge"
     vocabulary: facs.VocabularyName = "basic"
     fusion_dim: int | None = None
-    knowledge: Literal["targets", "odds"] | None = None
+    knowledge: Knowledge | None = None
     preprocessing: Preprocessing | None = field(default=None, metadata={"nested": Preprocessing})
     landmark: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)
     expression: Schedule = field(default_factory=partial(Schedule, 24, 2e-3), metadata=_NESTED)

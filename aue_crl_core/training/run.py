@@ -13,6 +13,7 @@ import torch
 from aue_crl_core.checkpoint import read_info
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import ConfigError
+from aue_crl_core.training.batches.evidence import check_evidence
 from aue_crl_core.training.batches.feature_cache import check_size
 from aue_crl_core.training.batches.loading import (
     check_images,
@@ -26,7 +27,7 @@ from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.processes.processes import joined
 from aue_crl_core.training.reporter import Reporter, Silent
 from aue_crl_core.training.stage_run import RunContext, StageRun, wrap_up
-from aue_crl_core.training.stages import SEQUENCE, STAGES
+from aue_crl_core.training.stages import SEQUENCES, STAGES
 from aue_crl_core.training.weights import imagenet
 from aue_crl_core.training.weights.start import (
     Start,
@@ -42,7 +43,7 @@ def train(
     config: TrainConfig,
     data: Sequence[DatasetIndex],
     output: Path,
-    stages: Sequence[StageName] = SEQUENCE,
+    stages: Sequence[StageName] | None = None,
     *,
     resume: bool = False,
     init: Path | Literal["imagenet"] | None = None,
@@ -50,7 +51,7 @@ def train(
     device: str = "cpu",
     reporter: Reporter | None = None,
 ) -> Path:
-    """Run `stages` in order in directory `output`; returns the last stage's checkpoint.
+    """Run `stages` in order in directory `output` (None: all, see `SEQUENCES`); returns the last stage's checkpoint.
 
     Stages action_unit and fusion start from the checkpoint of the stage before them in `output`, else from `init`; the
     others from `init`, else from random weights; `init` "imagenet" is torchvision's weights for the trunk of stage
@@ -71,6 +72,8 @@ def train(
             or a stage that cannot begin with it, or a batch that the processes cannot share evenly.
         DownloadError: the weights of "imagenet" are neither there nor to be had.
     """
+    if stages is None:
+        stages = SEQUENCES[config.network().knowledge]
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(STAGES)}, got none")
     _check_device(device)
@@ -85,6 +88,8 @@ def train(
 
         def begin() -> imagenet.Trunk | None:
             check_knowledge(stages, config)
+            if any(STAGES[name].knowledge == "odds" and not paths.checkpoint(name).is_file() for name in stages):
+                check_evidence(indices)
             _check_cache(run, stages)
             if landmarks is not None:
                 read_info(landmarks)

@@ -79,7 +79,7 @@ class StageRun:
             with torch.no_grad():
                 prior.table.copy_(start.prior)
         self._keep_prior = stage.trains_prior or start.prior is not None
-        evidence = action_unit_evidence(context.indices) if stage.evidence else None
+        evidence = action_unit_evidence(context.indices) if stage.knowledge == "odds" else None
         if evidence is not None:
             network.prior_odds.table.copy_(torch.from_numpy(evidence.prior))
         sets = datasets(stage.name, network, context.indices, config, evidence)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.data.au_evidence import raw_scores
-from aue_crl_core.data.dataset import Evidence, label_distribution
+from aue_crl_core.data.dataset import UnitOdds, label_distribution
 from aue_crl_core.data.face_mesh import MODEL_REMEDY
-from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.knowledge import fit_evidence
 
@@ -23,31 +23,47 @@ _LEAST_FACES = 20
 class ActionUnitEvidence:
     """`log_odds` of the faces of training and validation that have evidence, and `prior` float64 Cx17."""
 
-    log_odds: Evidence
+    log_odds: UnitOdds
     prior: NDArray[np.float64]
+
+
+def check_evidence(indices: Sequence[DatasetIndex]) -> None:
+    """See that there are faces to learn evidence from, before hours are spent.
+
+    Raises:
+        DatasetError: no index has `_LEAST_FACES` of them.
+    """
+    counts = [len(_measured(index)) for index in indices]
+    if max(counts) < _LEAST_FACES:
+        raise DatasetError(
+            f"stage joint must have an index with at least {_LEAST_FACES} faces with blendshapes, got {max(counts)}; "
+            f"install the face mesh's model ({MODEL_REMEDY}) and make the index again: aue-crl prepare ... --finder "
+            "mediapipe"
+        )
+
+
+def _measured(index: DatasetIndex) -> list[Record]:
+    """The labelled faces of training and validation that a face mesh was found on."""
+    used = [r for r in index.records if r.usable and r.label is not None and r.split in ("train", "valid")]
+    return [r for r in used if r.blendshapes is not None and r.mesh_distances is not None]
 
 
 def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
     """Fit the evidence of the faces of splits `train` and `valid` (see `fit_evidence`), all indices together.
 
     Raises:
-        DatasetError: too few faces with blendshapes and mesh distances.
+        DatasetError: see `check_evidence`.
     """
+    check_evidence(indices)
     keys, datasets = [], []
     for index in indices:
-        used = [r for r in index.records if r.usable and r.label is not None and r.split in ("train", "valid")]
-        known = [r for r in used if r.blendshapes is not None and r.mesh_distances is not None]
+        known = _measured(index)
         if len(known) < _LEAST_FACES:
             continue
         scores = raw_scores(np.array([r.blendshapes for r in known]), np.array([r.mesh_distances for r in known]))
         targets = np.array([label_distribution(r, len(index.classes)) for r in known])
         datasets.append((scores, targets))
         keys.append([(index.root, r.image) for r in known])
-    if not datasets:
-        raise DatasetError(
-            f"stage joint must have an index with at least {_LEAST_FACES} faces with blendshapes, got none; install "
-            f"the face mesh's model ({MODEL_REMEDY}) and make the index again: aue-crl prepare ... --finder mediapipe"
-        )
     fitted = fit_evidence(datasets, indices[0].vocabulary)
     rows = (row for odds in fitted.log_odds for row in odds)
     names = (name for faces in keys for name in faces)

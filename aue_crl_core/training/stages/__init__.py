@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from aue_crl_core.config import Knowledge
 from aue_crl_core.training.config import StageName
 from aue_crl_core.training.stages import action_unit, expression, fusion, joint, landmark
 from aue_crl_core.training.stages.stage import FeatureBatch, Inputs, Losses, Setting, Stage
 
-__all__ = ["ODDS_SEQUENCE", "SEQUENCE", "STAGES", "FeatureBatch", "Inputs", "Losses", "Setting", "Stage"]
+__all__ = ["SEQUENCES", "STAGES", "FeatureBatch", "Inputs", "Losses", "Setting", "Stage"]
 
 STAGES: Final[dict[StageName, Stage]] = {
     "landmark": landmark.STAGE,
@@ -24,8 +25,8 @@ STAGES: Final[dict[StageName, Stage]] = {
 }
 """All stages, the earlier ones first."""
 
-SEQUENCE: Final[tuple[StageName, ...]] = ("expression", "action_unit", "fusion")
-"""The paper's stages: what `--stage all` runs, in order, where the knowledge is `targets`."""
-
-ODDS_SEQUENCE: Final[tuple[StageName, ...]] = ("expression", "joint")
-"""What `--stage all` runs where it is `odds`."""
+SEQUENCES: Final[dict[Knowledge, tuple[StageName, ...]]] = {
+    "targets": ("expression", "action_unit", "fusion"),
+    "odds": ("expression", "joint"),
+}
+"""What `--stage all` runs, in order, by `ModelConfig.knowledge`; "targets" are the paper's stages."""

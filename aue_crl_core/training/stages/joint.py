@@ -9,11 +9,10 @@ it: on a CPU that is half of a step's time.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from aue_crl_core.data.dataset import Sample
-from aue_crl_core.losses import evidence_loss
+from aue_crl_core.losses import evidence_loss, posterior_loss
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.stages.stage import (
     FeatureBatch,
@@ -40,15 +39,12 @@ def joint_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, se
     unit_logits, vectors = network.action_unit_branch(pyramid, points, feature)
     fused_logits, attention = network.fusion(feature, vectors)
     probabilities = network.unit_probabilities(unit_logits, expression_logits.detach())
-    known = batch.evidence.isfinite()
-    evidence = torch.where(known, batch.evidence, 0.0)
-    posterior = torch.sigmoid(evidence + network.prior_odds(batch.target))
-    surprise = F.binary_cross_entropy(probabilities.clamp(1e-5, 1 - 1e-5), posterior, reduction="none")
+    posterior = torch.sigmoid(batch.evidence + network.prior_odds(batch.target))
     return {
         "expression": balanced_cross_entropy(expression_logits, batch.target, setting),
         "fused": balanced_cross_entropy(fused_logits, batch.target, setting),
         "evidence": 0.5 * evidence_loss(unit_logits, batch.evidence),
-        "action_unit": 0.5 * (surprise * known).sum() / known.sum().clamp(min=1),
+        "action_unit": 0.5 * posterior_loss(probabilities, posterior),
         "pairwise": 0.05 * (pairwise_of_all_rows(attention, setting) + pairwise_of_all_rows(probabilities, setting)),
     }
 
@@ -70,5 +66,4 @@ STAGE = Stage(
     logits=joint_logits,
     keeps_stem=True,
     calibrated=True,
-    evidence=True,
 )

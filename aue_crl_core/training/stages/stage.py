@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aue_crl_core.config import ModelConfig
+from aue_crl_core.config import Knowledge, ModelConfig
 from aue_crl_core.data.dataset import Sample
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
@@ -74,12 +74,11 @@ class Stage:
     """The shapes of one image's inputs, for a stage whose inputs can be kept on disk."""
     measure: Callable[[AueCrl, Inputs, Sample], dict[str, tuple[float, int]]] | None = None
     """(network, inputs, sample): figures of validation beside the loss terms, each a mean and of how many rows."""
-    knowledge: Literal["targets", "odds"] | None = None
-    """What networks it trains, by their `ModelConfig.knowledge`; None: all."""
+    knowledge: Knowledge | None = None
+    """What networks it trains, by their `ModelConfig.knowledge`; None: all. With "odds" it learns from the evidence of
+    AUs in the index (blendshapes and mesh distances)."""
     keeps_stem: bool = False
     """Whether the trunk's part up to its stride-4 map stays frozen."""
-    evidence: bool = False
-    """Whether it learns from the evidence of AUs in the index (blendshapes and mesh distances)."""
     calibrated: bool = False
     """Whether its checkpoint gets temperatures."""
 

@@ -108,7 +108,7 @@ def check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> N
     for what, got, expected in (
         ("vocabulary", info.config.vocabulary, config.vocabulary),
         ("model", info.config.backbone, config.model),
-        ("knowledge", info.config.knowledge, config.knowledge or info.config.knowledge),
+        ("knowledge", info.config.knowledge, config.network().knowledge),
         ("fusion_dim", info.config.fusion_dim, config.fusion_dim or info.config.fusion_dim),
         ("preprocessing", info.config.preprocessing, config.preprocessing or info.config.preprocessing),
     ):

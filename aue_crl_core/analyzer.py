@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
@@ -20,6 +20,7 @@ from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
+from aue_crl_core.faces.mirrored import MirroredEngine
 from aue_crl_core.faces.pose import head_pose
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.tracker import FaceTracker
@@ -45,12 +46,14 @@ class AnalyzerConfig:
     ends; `min_face_score` below it a candidate is rejected (the score is that of the landmark net and the detector
     together); a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
     `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
-    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`.
+    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`. With `mirror_stills` single images
+    are read in the mirror as well (see `MirroredEngine`); a camera's frames are not, its faces are seen many times.
     """
 
     max_faces: int = 8
     detect_every: int = 5
     background_search: bool = False
+    mirror_stills: bool = True
     lost_after_s: float = 1.0
     min_face_score: float = 0.5
     sure_face_score: float = 0.7
@@ -104,6 +107,7 @@ class FaceAnalyzer:
 
     def __init__(self, engine: Engine, detector: FaceDetector, config: AnalyzerConfig | None = None) -> None:
         self.engine = engine
+        self._mirrored = MirroredEngine(engine)
         self.detector = detector
         self.config = config or AnalyzerConfig()
         self.expressions = engine.config.expressions
@@ -177,8 +181,11 @@ class FaceAnalyzer:
             else:
                 work.ids = work.tracker.update(work.faces, work.frame.time_s)
                 self._remember_support(work)
-        outputs = iter(self.outputs([(w.frame.image, face) for w in works for face in w.faces]))
-        return [[self._prediction(face_id, next(outputs)) for face_id in work.ids] for work in works]
+        outputs: dict[int, Iterator[FaceOutput]] = {}
+        for engine, some in self._by_engine(works):
+            read = iter(self._outputs([(w.frame.image, face) for w in some for face in w.faces], engine))
+            outputs |= {id(work): read for work in some}
+        return [[self._prediction(face_id, next(outputs[id(work)])) for face_id in work.ids] for work in works]
 
     def in_boxes(self, images: Sequence[Image], boxes: Sequence[FaceBox]) -> list[FaceOutput]:
         """One face per image, in a box that is known to hold one (a dataset's, a detector's): none is rejected.
@@ -188,7 +195,7 @@ class FaceAnalyzer:
         """
         images = [as_rgb(image) for image in images]
         seeds = [Seed(image, box) for image, box in zip(images, boxes, strict=True)]
-        faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
+        faces = locate(self._of_stills, self._landmark_preprocessing, seeds, passes=2)
         return self.outputs(list(zip(images, faces, strict=True)))
 
     def in_crops(self, images: Sequence[Image], ids: Sequence[str]) -> list[FacePrediction | None]:
@@ -204,7 +211,7 @@ class FaceAnalyzer:
         seeds = [Seed(image, FaceBox(0, 0, image.shape[1], image.shape[0]), _SUPPORT_OF_A_CROP) for image in images]
         faces = locate(self.engine, self._landmark_preprocessing, seeds, passes=2)
         kept = [i for i, face in enumerate(faces) if face.score >= self.config.min_face_score]
-        outputs = self.outputs([(images[i], faces[i]) for i in kept])
+        outputs = self._outputs([(images[i], faces[i]) for i in kept], self.engine)
         found = {i: self._prediction(ids[i], output) for i, output in zip(kept, outputs, strict=True)}
         return [found.get(i) for i in range(len(images))]
 
@@ -217,14 +224,17 @@ class FaceAnalyzer:
         return [work.faces for work in works]
 
     def outputs(self, faces: Sequence[tuple[Image, LocatedFace]]) -> list[FaceOutput]:
-        """What the network says of located faces, in one batch."""
+        """What the network says of located faces of single images, in one batch."""
+        return self._outputs(faces, self._of_stills)
+
+    def _outputs(self, faces: Sequence[tuple[Image, LocatedFace]], engine: Engine) -> list[FaceOutput]:
         if not faces:
             return []
         size = self._preprocessing.input_size
         maps = [map_from_points(face.points, self._preprocessing) for _, face in faces]
         crops = [crop_face(image, m, size) for (image, _), m in zip(faces, maps, strict=True)]
         points = np.stack([apply(inverse(m), f.points) for m, (_, f) in zip(maps, faces, strict=True)])
-        out = self.engine.predict(np.stack([c.image for c in crops]), points.astype(np.float32))
+        out = engine.predict(np.stack([c.image for c in crops]), points.astype(np.float32))
         return [
             FaceOutput(
                 face,
@@ -302,16 +312,25 @@ class FaceAnalyzer:
     def _locate(self, works: list[_Work]) -> None:
         """Fill in `faces`: all candidates of all frames in one batch, boxes looked at twice."""
         found: dict[int, list[LocatedFace]] = defaultdict(list)
-        for rough in (True, False):
-            owners = [(w, s) for w in works for s in w.seeds if isinstance(s.around, FaceBox) == rough]
-            passes = 2 if rough else 1
-            faces = locate(self.engine, self._landmark_preprocessing, [s for _, s in owners], passes)
-            for (work, _), face in zip(owners, faces, strict=True):
-                found[id(work)].append(face)
+        for engine, some in self._by_engine(works):
+            for rough in (True, False):
+                owners = [(w, s) for w in some for s in w.seeds if isinstance(s.around, FaceBox) == rough]
+                faces = locate(engine, self._landmark_preprocessing, [s for _, s in owners], 2 if rough else 1)
+                for (work, _), face in zip(owners, faces, strict=True):
+                    found[id(work)].append(face)
         for work in works:
             real = [face for face in found[id(work)] if face.score >= self.config.min_face_score]
             kept = without_doubles(real)
             work.faces = sorted(kept, key=lambda f: -f.box.w * f.box.h)[: self.config.max_faces]
+
+    @property
+    def _of_stills(self) -> Engine:
+        return self._mirrored if self.config.mirror_stills else self.engine
+
+    def _by_engine(self, works: Sequence[_Work]) -> list[tuple[Engine, list[_Work]]]:
+        """The frames of cameras and the single images, each with the engine that reads them."""
+        cameras, stills = ([w for w in works if (w.tracker is None) == still] for still in (False, True))
+        return [(self.engine, cameras), (self._of_stills, stills)]
 
     def _prediction(self, face_id: str, output: FaceOutput) -> FacePrediction:
         probabilities = dict(zip(self.expressions, output.probabilities.tolist(), strict=True))

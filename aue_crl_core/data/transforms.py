@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import require
-from aue_crl_core.faces.crop import Affine
-from aue_crl_core.facs import MIRRORED_POINTS
+from aue_crl_core.faces.crop import Affine, mirrored_points
 from aue_crl_core.types import Image, Points
 
 
@@ -61,10 +60,8 @@ def moved(to_image: Affine, size: int, angle: float, scale: float, shift: NDArra
 
 
 def mirrored(image: Image, points: Points) -> tuple[Image, Points]:
-    """Horizontal flip; left and right points trade places, so that point i keeps its meaning."""
-    flipped = points[list(MIRRORED_POINTS)].copy()
-    flipped[:, 0] = image.shape[1] - 1 - flipped[:, 0]
-    return np.ascontiguousarray(image[:, ::-1]), flipped
+    """Horizontal flip of an image and its points (see `mirrored_points`)."""
+    return np.ascontiguousarray(image[:, ::-1]), mirrored_points(points, image.shape[1])
 
 
 def masked(image: Image, points: Points, rng: np.random.Generator) -> Image:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.errors import ImageError
-from aue_crl_core.facs import LEFT_EYE, RIGHT_EYE
+from aue_crl_core.facs import LEFT_EYE, MIRRORED_POINTS, RIGHT_EYE
 from aue_crl_core.types import FaceBox, FaceCrop, Image, Points
 
 Affine = NDArray[np.float64]
@@ -124,3 +124,11 @@ def apply(matrix: Affine, points: NDArray[np.floating]) -> NDArray[np.float64]:
 def inverse(matrix: Affine) -> Affine:
     """The map back: image pixels to crop pixels."""
     return cv2.invertAffineTransform(matrix)
+
+
+def mirrored_points(points: NDArray[np.floating], width: int) -> NDArray[np.floating]:
+    """Points ...x68x2 of images `width` pixels wide after a horizontal flip; left and right trade places, so that point
+    i keeps its meaning."""
+    flipped = points[..., list(MIRRORED_POINTS), :].copy()
+    flipped[..., 0] = width - 1 - flipped[..., 0]
+    return flipped

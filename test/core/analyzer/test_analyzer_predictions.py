@@ -66,3 +66,25 @@ def test_several_faces_are_given_largest_first_and_no_more_than_asked_for(analyz
 def test_images_without_a_face_give_none(analyzer, empty):
     for image in (empty, np.zeros((240, 320, 3), np.uint8), np.full((240, 320, 3), 255, np.uint8)):
         assert analyzer(image) == []
+
+
+def test_a_mirrored_photograph_is_read_the_same(analyzer, photograph, hopper):
+    (face,) = analyzer(np.ascontiguousarray(photograph[:, ::-1]))
+    assert face.expression == hopper.expression
+    for unit, probability in hopper.action_units.items():
+        assert face.action_units[unit] == pytest.approx(probability, abs=0.15)  # the boxes differ by some pixels
+
+
+def test_a_photograph_is_read_in_the_mirror_as_well_a_cameras_frame_is_not(analyzer, photograph, hopper):
+    once = FaceAnalyzer(analyzer.engine, analyzer.detector, AnalyzerConfig(mirror_stills=False))
+    (plain,) = once(photograph)
+    ((frame,),) = FaceAnalyzer(analyzer.engine, analyzer.detector).process([Frame(photograph, camera="a")])
+    assert frame.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
+    assert hopper.probabilities != pytest.approx(plain.probabilities, abs=1e-4)
+
+
+def test_photographs_and_frames_of_cameras_keep_their_places_in_one_call(analyzer, photograph, empty):
+    both = FaceAnalyzer(analyzer.engine, analyzer.detector)
+    still, nothing, frame = both.process([Frame(photograph), Frame(empty), Frame(photograph, camera="a")])
+    assert [len(faces) for faces in (still, nothing, frame)] == [1, 0, 1]
+    assert still[0].probabilities == pytest.approx(analyzer(photograph)[0].probabilities, abs=1e-6)

@@ -10,6 +10,7 @@ The public test is the split `valid`, the private one `test`, as the challenge u
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,13 +19,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aue_crl_core.data.index import Record
 from aue_crl_core.data.layouts import class_folders
 from aue_crl_core.data.names import split_of
 from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.hashing import file_sha256
-
-read = class_folders.read
+from aue_crl_core.media.reading.completeness import read_header
+from aue_crl_core.types import FaceBox
 
 TABLES: Final = ("fer2013.csv", "icml_face_data.csv")
 LABELS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -32,6 +34,17 @@ LABELS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise",
 SIDE: Final = 48
 _LEVELS: Final = {str(level): level for level in range(256)}
 _MARK: Final = "source.sha256"
+
+
+def read(root: Path) -> Iterator[Record]:
+    """As `class_folders.read`; every picture is a face, its box the whole of it."""
+    for record in class_folders.read(root):
+        header = read_header((root / record.image).read_bytes())
+        if header is None:
+            yield record
+        else:
+            box = FaceBox(0, 0, header.width, header.height)
+            yield dataclasses.replace(record, box=box, box_source="layout")
 
 
 def unpack(root: Path, folder: Path) -> Path:

@@ -61,6 +61,11 @@ def test_both_trees_of_folders_are_read_where_they_lie(tmp_path, place, names):
     assert {r.label for r in records} == set(range(7))
 
 
+def test_every_picture_is_a_face_as_a_whole(fer2013_root, tmp_path):
+    records = list(fer2013.read(fer2013.unpack(fer2013_root, tmp_path / "out")))
+    assert {(*r.box.as_list(), r.box_source) for r in records} == {(0, 0, 48, 48, "layout")}
+
+
 def test_what_was_interrupted_goes_on_and_what_is_there_is_not_written_again(fer2013_root, tmp_path):
     folder = fer2013.unpack(fer2013_root, tmp_path / "fer.images")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.png")}

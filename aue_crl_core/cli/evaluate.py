@@ -11,6 +11,7 @@ import typer
 
 from aue_crl_core.cli.console import err, out
 from aue_crl_core.config import require
+from aue_crl_core.faces.detection.choice import DetectorName
 
 if TYPE_CHECKING:
     from aue_crl_core.analyzer import FaceAnalyzer
@@ -40,6 +41,9 @@ def command(
             help="auto: the dataset's own boxes, else detected; index: also those that prepare found; detect: none.",
         ),
     ] = "auto",
+    detector: Annotated[
+        DetectorName, typer.Option(help="How faces are found; none: every image is a face crop already.")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     root: Annotated[Path | None, typer.Option(help="The images' folder, if it moved since prepare.")] = None,
 ) -> None:
@@ -60,7 +64,7 @@ def command(
     console = out()
     for line in _scope(whole, index, scored):
         console.print(Text(line))
-    analyzer = FaceAnalyzer.load(weights, engine, device)  # type: ignore[arg-type]
+    analyzer = FaceAnalyzer.load(weights, engine, device, detector=detector)  # type: ignore[arg-type]
     with Progress(console=err()) as bar:
         task = bar.add_task("faces", total=None)
         result = evaluate(

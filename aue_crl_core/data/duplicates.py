@@ -50,7 +50,7 @@ def describe(duplicates: Duplicates) -> str:
     labels = sum(len({record.label for record in records}) > 1 for records in duplicates)
     parts = [*(parts or ["none in two splits"]), *([f"{labels} with more than one label"] if labels else [])]
     files = sum(map(len, duplicates))
-    return f"{len(duplicates)} pictures are there more than once, as {files} files ({', '.join(parts)})"
+    return f"pictures that are there more than once: {len(duplicates)}, as {files} files ({', '.join(parts)})"
 
 
 def _copies(duplicates: Duplicates) -> Iterator[tuple[Record, str]]:

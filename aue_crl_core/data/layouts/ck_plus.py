@@ -5,7 +5,8 @@ the neutral face to the peak; of the peak frame `Emotion/S005/001/S005_001_00000
 `LABELS`; 327 of the 593 sequences have one), `FACS/.../..._facs.txt` (lines: AU, intensity; 0 for an AU that is present
 with no intensity given) and of every frame `Landmarks/.../..._landmarks.txt` (68 lines x y).
 
-The last frame of a sequence carries its emotion and FACS codes: an AU that is not named is not seen. The first frame of
+The frame that the label files name, the last of its sequence, carries emotion and FACS codes; an AU that is not named
+is not seen. The first frame of
 a sequence with an emotion is neutral. Contempt (2) is none of the seven classes: its frames keep their AUs only. The
 set brings no split: all of it is `train`, by persons.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from aue_crl_core.data.annotations import read_points
+from aue_crl_core.data.annotations import image_of, read_points
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.au_labels import as_row
 from aue_crl_core.data.index import AU_ABSENT, AU_PRESENT, Record
@@ -56,11 +57,10 @@ def read(root: Path) -> Iterator[Record]:
         if emotion_file is None and facs_file is None:
             continue
         frames = sorted(p for p in (images / sequence).glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        named = str((emotion_file or facs_file).stem).rpartition("_")[0]
-        apex = frames[-1] if frames else images / sequence / f"{named}.png"
+        apex = image_of(images / sequence, str((emotion_file or facs_file).stem).rpartition("_")[0], (".png", ".jpg"))
         expression = None if emotion_file is None else _expression(emotion_file)
         yield _record(root, apex, landmarks / sequence, expression, None if facs_file is None else _units(facs_file))
-        if expression is not None and len(frames) > 1:
+        if expression is not None and frames and frames[0] != apex:
             yield _record(root, frames[0], landmarks / sequence, "neutral", None)
 
 

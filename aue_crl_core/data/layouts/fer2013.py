@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
 from aue_crl_core.data.layouts import class_folders
 from aue_crl_core.data.names import split_of
@@ -39,12 +40,8 @@ _MARK: Final = "source.sha256"
 def read(root: Path) -> Iterator[Record]:
     """As `class_folders.read`; every picture is a face, its box the whole of it."""
     for record in class_folders.read(root):
-        header = read_header((root / record.image).read_bytes())
-        if header is None:
-            yield record
-        else:
-            box = FaceBox(0, 0, header.width, header.height)
-            yield dataclasses.replace(record, box=box, box_source="layout")
+        box = _whole(root / record.image)
+        yield record if box is None else dataclasses.replace(record, box=box, box_source="layout")
 
 
 def unpack(root: Path, folder: Path) -> Path:
@@ -62,7 +59,7 @@ def unpack(root: Path, folder: Path) -> Path:
     if table is None:
         if class_folders.folders(root):
             return root
-        hint = found_hint(root, *TABLES)
+        hint = found_hint(root, *TABLES) + packed_hint(root)
         raise DatasetError(f"no FER-2013 at {root}: expected {' or '.join(TABLES)}, or folders of the classes{hint}")
     _begin(folder, file_sha256(table))
     for row, (where, split, expression, pixels) in enumerate(_rows(table), start=1):
@@ -73,6 +70,15 @@ def unpack(root: Path, folder: Path) -> Path:
             part.write_bytes(cv2.imencode(".png", _picture(pixels, where))[1].tobytes())
             part.replace(path)
     return folder
+
+
+def _whole(path: Path) -> FaceBox | None:
+    """The box of a whole picture; None where it does not say how large it is (`prepare` finds out why)."""
+    try:
+        header = read_header(path.read_bytes())
+    except OSError:
+        return None
+    return None if header is None else FaceBox(0, 0, header.width, header.height)
 
 
 def _begin(folder: Path, source: str) -> None:

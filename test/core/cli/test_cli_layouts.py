@@ -142,9 +142,9 @@ def test_copies_across_splits_are_counted_listed_and_dropped_when_asked(tmp_path
     rows = f"3,{one},Training\n4,{one},PrivateTest\n3,{two},Training\n"
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n" + rows)
     words = ("fer2013", tmp_path, "-o", tmp_path / "fer.parquet", "--finder", "none")
-    count = "1 pictures are there more than once, as 2 files (1 of 'train' also in 'test', 1 with more than one label)"
+    count = "more than once: 1, as 2 files (1 of 'train' also in 'test', 1 with more than one label)"
     text = " ".join(run(prepare, *words).split())
-    assert f"note: {count}; all are kept; --drop-duplicates uses each in one split" in text
+    assert f"{count}; all are kept; --drop-duplicates uses each in one split" in text
     assert f"images: {tmp_path / 'fer.images'}" in text
     assert (tmp_path / "fer.duplicates.csv").read_text().splitlines() == [
         "picture,image,split,label",
@@ -152,7 +152,7 @@ def test_copies_across_splits_are_counted_listed_and_dropped_when_asked(tmp_path
         "1,train/happiness/00001.png,train,happiness",
     ]
     text = " ".join(run(prepare, *words, "--drop-duplicates").split())
-    assert f"note: {count}; each is used in one split only" in text
+    assert f"{count}; each is used in one split only" in text
     assert "the same picture is in the split 'test'" in text
 
 

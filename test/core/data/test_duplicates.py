@@ -44,8 +44,8 @@ def test_files_of_one_content_are_a_group(index):
 
 def test_they_are_described_by_splits_and_labels(index):
     assert describe(find_duplicates(index)) == (
-        "3 pictures are there more than once, as 7 files (2 of 'valid' also in 'test', 1 of 'train' also in 'test', "
-        "2 with more than one label)"
+        "pictures that are there more than once: 3, as 7 files (2 of 'valid' also in 'test', "
+        "1 of 'train' also in 'test', 2 with more than one label)"
     )
 
 

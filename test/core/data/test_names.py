@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aue_crl_core.data.names import EXPRESSIONS, SPLITS, expression_of, split_of
@@ -50,3 +52,10 @@ def test_splits_by_any_of_their_names(split, names):
 
 def test_another_name_is_no_split():
     assert split_of("holiday") is None
+
+
+def test_the_document_has_the_same_names():
+    rows = [line.strip("| ").split(" | ") for line in (Path(__file__).parents[3] / "docs/datasets.md").open()]
+    told = {row[0].removeprefix("split ").strip("`"): row[1].split(", ") for row in rows if len(row) == 2}
+    for key, others in (EXPRESSIONS | SPLITS).items():
+        assert [name.lower() for name in told[key]] == list(others)

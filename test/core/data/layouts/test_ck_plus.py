@@ -76,9 +76,15 @@ def test_archives_that_were_unpacked_into_folders_of_their_own(ck_plus_root):
 
 
 def test_labels_whose_images_are_not_there_name_the_image(ck_plus_root):
-    for frame in (ck_plus_root / "cohn-kanade-images/S005/001").iterdir():
+    apex = ck_plus_root / "cohn-kanade-images/S005/001/S005_001_00000011.png"
+    apex.unlink()
+    half = _records(ck_plus_root)
+    for frame in apex.parent.iterdir():
         frame.unlink()
-    assert "S005/001/S005_001_00000011.png" in _records(ck_plus_root)
+    none = _records(ck_plus_root)
+    for records in (half, none):  # no other frame stands for the one that is not there
+        assert BASIC_EXPRESSIONS[records["S005/001/S005_001_00000011.png"].label] == "disgust"
+    assert set(half) - set(none) == {"S005/001/S005_001_00000001.png"}
 
 
 @pytest.mark.parametrize(

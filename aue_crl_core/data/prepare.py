@@ -22,7 +22,7 @@ from aue_crl_core.data.duplicates import Duplicates, find_duplicates, without_co
 from aue_crl_core.data.face_mesh import MeshEvidence
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.layouts.table import LayoutOptions, find_layout
+from aue_crl_core.data.layouts.table import LAYOUTS, LayoutOptions, find_layout
 from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.media.reading.pixels import load_image
@@ -81,7 +81,9 @@ def prepare(
     """
     chosen = find_layout(layout)
     if not chosen.file and not root.is_dir():
-        raise DatasetError(f"ROOT must be the dataset's folder, got {root} (no such folder)")
+        files = ", ".join(name for name, other in LAYOUTS.items() if other.file)
+        what = f"a file; files are read by {files}" if root.is_file() else "no such folder"
+        raise DatasetError(f"ROOT must be the dataset's folder, got {root} ({what})")
     root = root.resolve()
     if chosen.unpack is not None:
         root = chosen.unpack(root, output.resolve().with_suffix(".images"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ _NAMED: Final = 5
 def found_hint(root: Path, *marks: str) -> str:
     """What to add to the message about a dataset that is not at `root`: what lies there, and where one of `marks`
     (paths relative to a right ROOT) is found, up to two folders above or below."""
-    place = next((p for p in _around(root) if any((p / mark).exists() for mark in marks)), None)
+    place = next((p for p in _around(root) if any(os.path.exists(p / mark) for mark in marks)), None)
     there = "" if place is None else f"; it lies in {place}: give that as ROOT"
     return f"; found in {root}: {listing(root)}{there}"
 

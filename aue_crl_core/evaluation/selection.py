@@ -7,6 +7,7 @@ from typing import Final
 
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.layouts import class_folders
+from aue_crl_core.data.names import split_of
 from aue_crl_core.errors import DatasetError
 
 ALL: Final = "all"
@@ -28,8 +29,8 @@ def open_data(path: Path, root: Path | None = None) -> DatasetIndex:
 
 
 def choose_split(index: DatasetIndex, asked: str | None = None) -> tuple[DatasetIndex, str]:
-    """The records to score and what to call them: the split that was asked for, `all`, or, when none was, `test`, else
-    all of an index that has one split only.
+    """The records to score and what to call them: the split that was asked for (by any of `names.SPLITS`), `all`, or,
+    when none was, `test`, else all of an index that has one split only.
 
     Raises:
         DatasetError: there is no such split, or none was asked for and there are several without `test`.
@@ -40,6 +41,7 @@ def choose_split(index: DatasetIndex, asked: str | None = None) -> tuple[Dataset
             f"the data has no split 'test', it has {dict(splits)}; name one with --split, or score all with --split all"
         )
     chosen = asked or ("test" if "test" in splits else ALL)
+    chosen = chosen if chosen in splits else split_of(chosen) or chosen
     if chosen == ALL and ALL not in splits and index.records:
         return index, ALL
     return index.select(chosen), chosen

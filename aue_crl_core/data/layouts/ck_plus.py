@@ -33,6 +33,7 @@ _IMAGES: Final = ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade
 _EMOTION: Final = ("Emotion", "Emotion_labels/Emotion")
 _FACS: Final = ("FACS", "FACS_labels/FACS")
 _LANDMARKS: Final = ("Landmarks", "Landmarks/Landmarks")
+_CODES: Final = range(1, 100)
 _SEQUENCE: Final = "S[0-9][0-9][0-9]/[0-9][0-9][0-9]"
 
 
@@ -103,6 +104,9 @@ def _expression(path: Path) -> str:
 
 def _units(path: Path) -> tuple[int, ...] | None:
     seen = {unit for unit, _ in _rows(path, 2, "lines AU INTENSITY")}
+    wrong = [unit for unit in seen if unit not in _CODES]
+    if wrong:
+        raise DatasetError(f"{path} must name AUs by their code in [1, {_CODES.stop - 1}], got {wrong[0]:g}")
     return as_row({unit: AU_PRESENT if unit in seen else AU_ABSENT for unit in ACTION_UNITS})
 
 

@@ -103,7 +103,9 @@ def _rows(table: Path) -> Iterator[tuple[str, str, str, str]]:
         try:
             heading = [cell.strip().lower() for cell in next(reader, [])]
             if not {"emotion", "pixels"} <= set(heading):
-                raise DatasetError(f"{table} must have the columns emotion, pixels, Usage, got {', '.join(heading)}")
+                raise DatasetError(
+                    f"{table} must have the columns emotion, pixels, Usage, got {', '.join(heading)[:200]}"
+                )
             for cells in reader:
                 if cells:
                     yield _row(cells, heading, f"{table}:{reader.line_num}")

@@ -17,6 +17,7 @@ pytest.importorskip("tensorboard")
 from aue_crl_core.checkpoint import load_network  # noqa: E402
 from aue_crl_core.cli import evaluate, prepare, train  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.data.layouts.table import LAYOUTS  # noqa: E402
 from aue_crl_core.errors import ConfigError  # noqa: E402
 from aue_crl_core.facs import COMPOUND_EXPRESSIONS, prior_levels  # noqa: E402
 
@@ -135,6 +136,11 @@ def test_problems_are_summed_up_by_reason_with_examples_and_listed(table, tmp_pa
     assert lines[0] == "image,split,usable,reason"
     assert lines[1].startswith(f"{gone.name},test,no,")
     assert len(lines) == 3
+
+
+def test_the_help_names_every_layout():
+    text = run(prepare, "--help")
+    assert [name for name in LAYOUTS if name not in text] == []
 
 
 def test_copies_across_splits_are_counted_listed_and_dropped_when_asked(tmp_path):

@@ -169,6 +169,11 @@ def test_a_root_that_is_not_there_is_named(tmp_path, output):
         prepare("raf-db", tmp_path / "nowhere", output, None)
 
 
+def test_a_file_where_a_folder_is_meant_is_told_what_reads_files(fer2013_root, output):
+    with pytest.raises(DatasetError, match=r"got .*fer2013\.csv \(a file; files are read by fer2013, csv, parquet\)"):
+        prepare("folder", fer2013_root / "fer2013.csv", output, None)
+
+
 def test_the_cache_is_plain_json_lines(small_raf, output):
     prepare("raf-db", small_raf, output, OwnFinder)
     rows = [json.loads(line) for line in _cache(output).read_text().splitlines()]

@@ -51,6 +51,8 @@ def test_an_index_is_read(tmp_path):
         ({"train": 3}, None, "all", 3),
         ({"clinic": 4}, None, "all", 4),
         ({"train": 3, "valid": 1}, "valid", "valid", 1),
+        ({"train": 3, "valid": 1}, "Validation", "valid", 1),
+        ({"train": 3, "Validation": 1}, "Validation", "Validation", 1),
         ({"train": 3, "valid": 1}, "all", "all", 4),
     ],
 )

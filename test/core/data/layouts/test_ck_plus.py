@@ -95,6 +95,8 @@ def test_labels_whose_images_are_not_there_name_the_image(ck_plus_root):
         (f"Emotion/{DISGUST}_emotion.txt", "", r"_emotion\.txt must hold one number, got an empty file"),
         (f"Emotion/{DISGUST}_emotion.txt", "fear", r"_emotion\.txt must hold one number: could not convert"),
         (f"FACS/{DISGUST}_facs.txt", "9\n", r"_facs\.txt must hold lines AU INTENSITY, got \[\[9\.0\]\]"),
+        (f"FACS/{DISGUST}_facs.txt", "9.5 1\n", r"_facs\.txt must name AUs by their code in \[1, 99\], got 9\.5"),
+        (f"FACS/{DISGUST}_facs.txt", "nan 1\n", r"_facs\.txt must name AUs by their code in \[1, 99\], got nan"),
         ("FACS/S005/001/S005_001_00000002_facs.txt", "9 1\n", "must hold one label file, got S005_001_00000002_facs"),
     ],
 )

@@ -17,6 +17,7 @@ from aue_crl_core.facs import VocabularyName
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aue_crl_core.data.duplicates import Duplicates
     from aue_crl_core.data.index import Record
     from aue_crl_core.data.prepare import FinderFactory, PrepareReport
 
@@ -31,11 +32,11 @@ def command(
     layout: Annotated[
         str,
         typer.Argument(
-            help="How the dataset lies on disk: ferplus, raf-db, raf-db-compound, sfew, mmi, expw, bp4d, folder, csv, "
-            "parquet."
+            help="How the dataset lies on disk: fer2013, ferplus, affectnet, raf-db, raf-db-compound, sfew, mmi, "
+            "expw, bp4d, kdef, jaffe, ck-plus, folder, no-faces, csv, parquet."
         ),
     ],
-    root: Annotated[Path, typer.Argument(help="The dataset's folder; for csv and parquet the table.")],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder; for csv, parquet and fer2013.csv the table.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The index to write (.parquet).")],
     finder: Annotated[
         str,
@@ -50,6 +51,10 @@ def command(
     vocabulary: Annotated[
         str | None, typer.Option(metavar="basic|compound", help="csv, parquet: what the labels name.")
     ] = None,
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option("--drop-duplicates", help="Of pictures that are in two splits use the copy in test or valid."),
+    ] = False,
 ) -> None:
     """Read a dataset, find faces and their points, and write an index for train and evaluate.
 
@@ -80,6 +85,7 @@ def command(
                 chosen,
                 workers=workers,
                 options=LayoutOptions(aligned, fold, vocabulary),  # type: ignore[arg-type]
+                drop_duplicates=drop_duplicates,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         except KeyboardInterrupt:
@@ -88,6 +94,7 @@ def command(
             raise typer.Exit(INTERRUPTED) from None
     problems = write_problems(output, report.problems)
     _show(console, report, output, problems)
+    _show_duplicates(console, report, output, drop_duplicates)
 
 
 def choose_finder(name: str) -> FinderFactory | None:
@@ -113,6 +120,21 @@ def write_problems(index: Path, problems: Sequence[Record]) -> Path:
     return path
 
 
+def write_duplicates(index: Path, duplicates: Duplicates, classes: Sequence[str]) -> Path:
+    """All copies as `INDEX.duplicates.csv` beside the index; only the heading where there are none.
+
+    Columns: picture (a number), image, split, label (a class; empty without one).
+    """
+    path = index.with_name(index.stem + ".duplicates.csv")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("picture", "image", "split", "label"))
+        for number, records in enumerate(duplicates, start=1):
+            labels = ("" if r.label is None else classes[r.label] for r in records)
+            writer.writerows((number, r.image, r.split, label) for r, label in zip(records, labels, strict=True))
+    return path
+
+
 def grouped(report: PrepareReport) -> dict[str, list[Record]]:
     """Reason -> its records, most of them first; the image's own name is taken out of each reason."""
     root = report.index.root
@@ -135,6 +157,7 @@ def _show(console: Console, report: PrepareReport, output: Path, problems: Path)
         counts += [sum(r.action_units is not None for r in rows)] if labelled else []
         table.add_row(Text(split), *map(str, counts), style="bold" if split == "all" else "")
     console.print(table)
+    console.print(Text(f"images: {report.index.root}"))
     console.print(f"{report.from_cache} images were taken from an earlier run's results")
     for hint in report.hints:
         console.print(Text(f"note: {hint}"))
@@ -151,6 +174,17 @@ def _show(console: Console, report: PrepareReport, output: Path, problems: Path)
         listing.add_row(str(len(rest)), f"{len(groups) - _SHOWN_REASONS} more reasons", _unusable(rest), "")
     console.print(listing)
     console.print(Text(f"all of them: {problems}"))
+
+
+def _show_duplicates(console: Console, report: PrepareReport, output: Path, dropped: bool) -> None:
+    from rich.text import Text
+
+    from aue_crl_core.data.duplicates import describe
+
+    path = write_duplicates(output, report.duplicates, report.index.classes)
+    if report.duplicates:
+        done = "each is used in one split only" if dropped else "all are kept; --drop-duplicates uses each in one split"
+        console.print(Text(f"note: {describe(report.duplicates)}; {done}; list: {path}"))
 
 
 def _unusable(records: Sequence[Record]) -> str:

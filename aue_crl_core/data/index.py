@@ -16,11 +16,13 @@ Schema (one row an image; missing values are null):
 | action_units | list<int8>[17] | in `facs.ACTION_UNITS`' order: 1 seen, 0 not, -1 not labelled; null: none labelled |
 | blendshapes | list<float32>[52] | in `face_mesh.BLENDSHAPES`' order, in [0, 1]: what a face mesh shows; or null |
 | mesh_distances | list<float32>[22] | in `face_mesh.DISTANCES`' order, in distances of the outer eye corners; or null |
+| valence | float32 | unpleasant to pleasant, in [-1, 1], as a person judged it; or null |
+| arousal | float32 | calm to excited, in [-1, 1], likewise |
 | usable | bool | false: training leaves it out; evaluation counts it as an error where it has a label |
 | reason | string | why it is not usable, or has no points |
 
-An index without the columns `action_units`, `blendshapes` and `mesh_distances` (as older versions wrote) is read as one
-where they are null.
+An index without the columns `action_units`, `blendshapes`, `mesh_distances`, `valence` and `arousal` (as older versions
+wrote) is read as one where they are null.
 
 File metadata key `aue_crl`: JSON with `schema` (1), `layout`, `vocabulary`, `root` and `data_hash`.
 """
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 AU_ABSENT, AU_PRESENT, AU_UNLABELLED = 0, 1, -1
-_LATER_COLUMNS = ("action_units", "blendshapes", "mesh_distances")
+_LATER_COLUMNS = ("action_units", "blendshapes", "mesh_distances", "valence", "arousal")
 _KEY = b"aue_crl"
 
 
@@ -70,6 +72,8 @@ class Record:
     action_units: tuple[int, ...] | None = None
     blendshapes: tuple[float, ...] | None = None
     mesh_distances: tuple[float, ...] | None = None
+    valence: float | None = None
+    arousal: float | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,8 @@ def _schema(pa: Any) -> pa.Schema:
             ("action_units", pa.list_(pa.int8())),
             ("blendshapes", floats),
             ("mesh_distances", floats),
+            ("valence", pa.float32()),
+            ("arousal", pa.float32()),
         ]
     )
 
@@ -246,6 +252,9 @@ def _record(row: dict[str, Any], path: Path, classes: int) -> Record:
             continue
         if len(values) != count or not all(v is not None and math.isfinite(v) for v in values):
             raise DatasetError(f"{path}: {column} of {row['image']} must be {count} finite numbers, got {values}")
+    for column in ("valence", "arousal"):
+        if row[column] is not None and not -1 <= row[column] <= 1:
+            raise DatasetError(f"{path}: {column} of {row['image']} must be in [-1, 1], got {row[column]}")
     units = row["action_units"]
     if units is not None and (
         len(units) != len(facs.ACTION_UNITS) or not set(units) <= {AU_ABSENT, AU_PRESENT, AU_UNLABELLED}

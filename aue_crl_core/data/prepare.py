@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 
 from aue_crl_core.data.archives import packed
+from aue_crl_core.data.duplicates import Duplicates, find_duplicates, without_copies
 from aue_crl_core.data.face_mesh import MeshEvidence
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.layouts.table import LayoutOptions, find_layout
+from aue_crl_core.data.layouts.table import LAYOUTS, LayoutOptions, find_layout
 from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.media.reading.pixels import load_image
@@ -39,12 +40,14 @@ class PrepareReport:
     """What `prepare` did.
 
     `from_cache`: faces whose result came from an earlier run; `problems`: the records with a reason, usable or not;
-    `hints`: what may be wrong with the set as a whole, one line each.
+    `duplicates`: the pictures that are there more than once, as they were before `drop_duplicates`; `hints`: what may
+    be wrong with the set as a whole, one line each.
     """
 
     index: DatasetIndex
     from_cache: int
     problems: tuple[Record, ...]
+    duplicates: Duplicates = ()
     hints: tuple[str, ...] = ()
 
     @property
@@ -61,6 +64,7 @@ def prepare(
     *,
     workers: int = 1,
     options: LayoutOptions = LayoutOptions(),
+    drop_duplicates: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PrepareReport:
     """Write the index of the dataset at `root` to `output`.
@@ -68,7 +72,8 @@ def prepare(
     `finder` makes the face finder (once in every worker process); `None` keeps only what the layout brings. Every image
     is decoded once, also where the layout brings the points, so that what is missing or damaged is known before
     training. Every result is appended to `OUTPUT.faces.jsonl` at once; a second call with the same finder takes from
-    there what has not changed, after an interruption too.
+    there what has not changed, after an interruption too. A set that has no image files gets them in `OUTPUT.images`.
+    `drop_duplicates`: a picture that is in several splits stays usable in one (see `duplicates.without_copies`).
 
     Raises:
         DatasetError: `root` does not hold the layout, or no image of it is usable.
@@ -76,10 +81,14 @@ def prepare(
     """
     chosen = find_layout(layout)
     if not chosen.file and not root.is_dir():
-        raise DatasetError(f"ROOT must be the dataset's folder, got {root} (no such folder)")
+        files = ", ".join(name for name, other in LAYOUTS.items() if other.file)
+        what = f"a file; files are read by {files}" if root.is_file() else "no such folder"
+        raise DatasetError(f"ROOT must be the dataset's folder, got {root} ({what})")
     root = root.resolve()
+    if chosen.unpack is not None:
+        root = chosen.unpack(root, output.resolve().with_suffix(".images"))
     records = list(chosen.records(root, options))
-    if chosen.file:
+    if root.is_file():
         root = root.parent
     wanted = [r for r in records if r.usable]
     name = "" if finder is None else getattr(finder, "name", "found")
@@ -93,12 +102,15 @@ def prepare(
             progress(done, len(wanted))
         merged = tuple(_merged(r, cache.get(r), name) if r.usable else r for r in records)
     index = DatasetIndex(layout, options.vocabulary or chosen.vocabulary, root, merged)
+    duplicates = find_duplicates(index)
     hints = tuple(_hints(index))
     if not any(r.usable for r in merged):
         why = f"the reason for {merged[0].image}: {merged[0].reason}" if merged else "its label list is empty"
         raise DatasetError("; ".join((f"no image under {root} can be used; {why}", *hints)))
+    if drop_duplicates:
+        index = without_copies(index, duplicates)
     index.write(output)
-    return PrepareReport(index, hits, tuple(r for r in merged if r.reason), hints)
+    return PrepareReport(index, hits, tuple(r for r in index.records if r.reason), duplicates, hints)
 
 
 def _hints(index: DatasetIndex) -> Iterator[str]:

@@ -3,8 +3,8 @@
 | column | is |
 |---|---|
 | `image` or `path` | the file, relative to the table's folder (or absolute) |
-| `label` | a class by name (any case; `happy` as `happiness`) or by its number in the vocabulary; empty: none |
-| `split` | `train` where the column or the cell is empty |
+| `label` | a class by name (see `names.EXPRESSIONS`) or by its number in the vocabulary; empty: none |
+| `split` | by name (see `names.SPLITS`), or your own; `train` where the column or the cell is empty |
 | `subject` or `person` | who it is: a person is held out as a whole |
 | `box`, or `x` `y` `w` `h` | the face in pixels |
 | `points` | 68 face points x0 y0 x1 y1 ... in pixels, iBUG order |
@@ -28,7 +28,7 @@ import numpy as np
 from aue_crl_core import facs
 from aue_crl_core.data.au_labels import as_row, column_unit, occurrence
 from aue_crl_core.data.index import Record
-from aue_crl_core.data.layouts.class_folders import FOLDER_NAMES
+from aue_crl_core.data.names import expression_of, split_of
 from aue_crl_core.errors import DatasetError, MissingDependencyError, import_failure
 from aue_crl_core.types import FaceBox
 
@@ -93,7 +93,10 @@ def _check_file(table: Path, suffix: str) -> None:
 def _names(table: Path, heading: Iterable[str]) -> list[str]:
     names = [_SYNONYMS.get(name.strip().lower(), name.strip().lower()) for name in heading]
     if names.count("image") != 1:
-        raise DatasetError(f"{table} must have one column 'image' (or 'path'), got the columns {', '.join(names)}")
+        pixels = "; a table of pixels is read by: aue-crl prepare fer2013" if "pixels" in names else ""
+        raise DatasetError(
+            f"{table} must have one column 'image' (or 'path'), got the columns {', '.join(names)}{pixels}"
+        )
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise DatasetError(f"{table} must have every column once, got {twice!r} {names.count(twice)} times")
@@ -138,10 +141,11 @@ def _record(row: _Row, where: str, classes: tuple[str, ...]) -> Record:
         if (unit := column_unit(name)) is not None
     }
     units = as_row(codes)
-    split, subject = row.get("split"), row.get("subject")
+    split = "train" if row.get("split") is None else str(row["split"])
+    subject = row.get("subject")
     return Record(
         image,
-        "train" if split is None else str(split),
+        split_of(split) or split,
         label=label,
         votes=None if votes is None else _shares(votes, label, where),
         box=box or (FaceBox.around(np.reshape(points, (-1, 2))) if points else None),
@@ -168,7 +172,7 @@ def _label(cell: object, where: str, classes: tuple[str, ...]) -> tuple[int | No
                 f"got {cell}"
             )
         return label, None
-    name = text if text in classes else FOLDER_NAMES.get(text, text)
+    name = text if text in classes else expression_of(text)
     if name in classes:
         return classes.index(name), None
     return None, f"label {str(cell)!r} is no expression of the vocabulary"

@@ -64,6 +64,11 @@ class ExpressionMetrics:
         """Images per true class, missed ones included, in the order of `classes`."""
         return tuple(sum(row) + missed for row, missed in zip(self.confusion, self.missed, strict=True))
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The classes without an image: they take no part in `mean_class_accuracy`."""
+        return tuple(name for name, rate in self.per_class_recall.items() if rate is None)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values under the field names; nothing is rounded."""
         values = asdict(self)

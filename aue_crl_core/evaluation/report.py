@@ -77,6 +77,15 @@ def comparison_note(metrics: ExpressionMetrics | None, protocol: str | None, spl
     )
 
 
+def absent_note(metrics: ExpressionMetrics | None) -> str:
+    """One line about the classes that the data lacks; empty where it lacks none."""
+    absent = () if metrics is None else metrics.absent
+    if not absent:
+        return ""
+    present = len(metrics.classes) - len(absent)
+    return f"No image of {', '.join(absent)}: mean class accuracy is that of the other {present}."
+
+
 def terminal_table(
     metrics_by_head: Mapping[str, ExpressionMetrics],
     title: str,
@@ -119,7 +128,9 @@ def terminal_table(
             else:
                 rendered.add_row(*map(Text, row), style="bold" if i in table.strong else "")
         parts.append(rendered)
-    parts.append(Text(comparison_note(_lead(metrics_by_head, action_units), protocol, split), style="dim"))
+    lead = _lead(metrics_by_head, action_units)
+    parts += [Text(note) for note in (absent_note(lead),) if note]
+    parts.append(Text(comparison_note(lead, protocol, split), style="dim"))
     return Group(*parts)
 
 
@@ -315,7 +326,7 @@ def _markdown(
             if row is not None:
                 lines.append(_line([f"**{cell}**" if cell and j in table.strong else cell for cell in row]))
         blocks.append("\n".join(lines))
-    blocks.append(comparison_note(lead, protocol, split))
+    blocks += [note for note in (absent_note(lead), comparison_note(lead, protocol, split)) if note]
     blocks.append(
         "Images where no face was found count as errors; the calibration error covers the others only. "
         "A dash stands for a class without images, or for what a source does not tell."

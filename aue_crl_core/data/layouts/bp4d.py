@@ -15,6 +15,7 @@ from aue_crl_core.data.annotations import image_of, read_ids, read_points
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.au_labels import as_row, occurrence
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES
 from aue_crl_core.types import FaceBox
@@ -55,7 +56,7 @@ def read(root: Path, fold: int = 3) -> Iterator[Record]:
         return _listed(root, fold)
     raise DatasetError(
         f"no BP4D under {root}: expected {root / 'AUCoding/AU_OCC'} (or {root / 'list_experiment'})"
-        f"{packed_hint(root, root / 'AUCoding')}"
+        f"{found_hint(root, 'AUCoding/AU_OCC', 'list_experiment')}{packed_hint(root, root / 'AUCoding')}"
     )
 
 

@@ -4,41 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.names import EXPRESSIONS, expression_of, split_of
+from aue_crl_core.data.roots import listing
 from aue_crl_core.errors import DatasetError
-from aue_crl_core.facs import BASIC_EXPRESSIONS, ROS4HRI_EXPRESSIONS
+from aue_crl_core.facs import BASIC_EXPRESSIONS
 from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES
 
-FOLDER_NAMES: Final = {
-    **{name: name for name in BASIC_EXPRESSIONS},
-    **{spelling: name for name, spelling in ROS4HRI_EXPRESSIONS.items()},
-}
-"""Folder name, lower case -> expression: `happiness` or `happy`, `anger` or `angry`, and so on."""
 
+def read(root: Path, unsplit: str = "train") -> Iterator[Record]:
+    """One record per image below a folder that is named after a basic expression (see `names.EXPRESSIONS`).
 
-def read(root: Path) -> Iterator[Record]:
-    """One record per image below a folder that is named after a basic expression (any case; see `FOLDER_NAMES`).
-
-    Images in folders beside those that have another name are given as unusable, with that reason.
+    The folder that holds the class folders names the split: one of `names.SPLITS`, else its own name. Where that is
+    ROOT, the split is `unsplit`, or what ROOT itself is called if that is one of `names.SPLITS`. Images in folders
+    beside the class folders are given as unusable, with that reason.
 
     Raises:
-        DatasetError: no folder is named after an expression.
+        DatasetError: no folder is named after an expression, or ROOT itself is.
     """
-    classes = {p for p in root.rglob("*") if p.is_dir() and p.name.lower() in FOLDER_NAMES}
+    classes = folders(root)
     if not classes:
-        raise DatasetError(f"no folder below {root} is named after an expression: {', '.join(FOLDER_NAMES)}")
+        if expression_of(root.name) is not None:
+            raise DatasetError(
+                f"ROOT must be the folder that holds the folders of the classes, got one of them: {root}"
+            )
+        raise DatasetError(
+            f"no folder below {root} is named after an expression; expected one of {', '.join(EXPRESSIONS)} (or "
+            f"happy, angry, ...), found {listing(root)}"
+        )
     parents = {folder.parent for folder in classes}
-    others = {p for parent in parents for p in parent.iterdir() if p.is_dir()} - parents
-    for folder in sorted(classes | others):
-        split = folder.parent.name if folder.parent != root else "train"
-        expression = FOLDER_NAMES.get(folder.name.lower())
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in IMAGE_SUFFIXES:
-                continue
-            image = path.relative_to(root).as_posix()
-            if expression is None:
-                yield Record(image, split, usable=False, reason=f"folder {folder.name!r} is no basic expression")
-            else:
-                yield Record(image, split, label=BASIC_EXPRESSIONS.index(expression))
+    for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES):
+        folder = next((p for p in path.parents if p.parent in parents and p not in parents), None)
+        if folder is None:
+            continue
+        image, expression = path.relative_to(root).as_posix(), expression_of(folder.name)
+        split = split_of(folder.parent.name) or (unsplit if folder.parent == root else folder.parent.name)
+        if expression is None:
+            yield Record(image, split, usable=False, reason=f"folder {folder.name!r} is no basic expression")
+        else:
+            yield Record(image, split, label=BASIC_EXPRESSIONS.index(expression))
+
+
+def folders(root: Path) -> set[Path]:
+    """All folders below `root` that are named after a basic expression."""
+    return {path for path in root.rglob("*") if expression_of(path.name) is not None and path.is_dir()}

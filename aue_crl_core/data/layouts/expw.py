@@ -15,6 +15,7 @@ import numpy as np
 
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import BASIC_EXPRESSIONS, NUM_POINTS
 from aue_crl_core.types import FaceBox, Points
@@ -40,7 +41,8 @@ def read(root: Path) -> Iterator[Record]:
     """
     labels, images = root / "data/label/label.lst", root / _IMAGES
     if not labels.is_file():
-        raise DatasetError(f"no ExpW under {root}: expected {labels}{packed_hint(root, root / 'data', labels.parent)}")
+        hint = found_hint(root, str(labels.relative_to(root))) + packed_hint(root, root / "data", labels.parent)
+        raise DatasetError(f"no ExpW under {root}: expected {labels}{hint}")
     if not images.is_dir():
         raise DatasetError(
             f"no images of ExpW: expected the folder {images}{packed_hint(images.parent, root / 'data')}"

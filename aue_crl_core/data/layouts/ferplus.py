@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import BASIC_EXPRESSIONS
 from aue_crl_core.types import FaceBox
@@ -43,7 +44,8 @@ def read(root: Path) -> Iterator[Record]:
     parts = [(root / "data" / folder, split) for folder, split in SPLITS.items()]
     present = [(folder, split) for folder, split in parts if (folder / "label.csv").is_file()]
     if not present:
-        hint = packed_hint(root, root / "data")
+        marks = (f"data/{folder}/label.csv" for folder in SPLITS)
+        hint = found_hint(root, *marks) + packed_hint(root, root / "data")
         raise DatasetError(f"no FER+ under {root}: expected data/FER2013Train/label.csv (or Valid, Test) there{hint}")
     for folder, split in present:
         path = folder / "label.csv"

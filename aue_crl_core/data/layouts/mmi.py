@@ -10,6 +10,7 @@ from typing import Final
 from aue_crl_core.data.annotations import image_of, read_ids, read_points
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import BASIC_EXPRESSIONS
 from aue_crl_core.types import FaceBox
@@ -32,7 +33,8 @@ def read(root: Path, fold: int = 0) -> Iterator[Record]:
     """
     base = root / "Select_Frames" if (root / "Select_Frames").is_dir() else root
     if not (base / "list").is_dir():
-        raise DatasetError(f"no MMI frames under {root}: expected {base / 'list'}{packed_hint(root, base)}")
+        hint = found_hint(root, "list", "Select_Frames/list") + packed_hint(root, base)
+        raise DatasetError(f"no MMI frames under {root}: expected {base / 'list'}{hint}")
     images, labels = _only(base, "Imgs"), _only(base, "Emotions")
     landmarks = _only(base, "Landmarks_68") if any(base.glob("Landmarks_68*/")) else None
     lists = {part: base / "list" / f"id_{part}_list_crossval{fold}.txt" for part in _SPLITS}

@@ -12,6 +12,7 @@ from aue_crl_core import facs
 from aue_crl_core.data.annotations import read_points
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.types import FaceBox, Points
 
@@ -39,7 +40,7 @@ def _read(root: Path, part: str, classes: tuple[str, ...], aligned: bool) -> Ite
     """
     labels = root / part / "EmoLabel" / "list_patition_label.txt"
     if not labels.is_file():
-        hint = packed_hint(root, root / part, labels.parent)
+        hint = found_hint(root, str(labels.relative_to(root))) + packed_hint(root, root / part, labels.parent)
         raise DatasetError(f"no RAF-DB {part} part under {root}: expected {labels}{hint}")
     images, annotation = root / part / "Image", root / part / "Annotation"
     if aligned and not (images / "aligned").is_dir():

@@ -13,22 +13,16 @@ from typing import Final
 from aue_crl_core.data.annotations import image_of, read_ids, read_points
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
+from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
-from aue_crl_core.facs import BASIC_EXPRESSIONS
 from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES
 from aue_crl_core.types import FaceBox
 
 SPLITS: Final = {"Train": "train", "Val": "test"}
-CLASSES: Final = {
-    "Surprise": "surprise",
-    "Fear": "fear",
-    "Disgust": "disgust",
-    "Happy": "happiness",
-    "Sad": "sadness",
-    "Angry": "anger",
-    "Neutral": "neutral",
-}
+CLASSES: Final = ("Surprise", "Fear", "Disgust", "Happy", "Sad", "Angry", "Neutral")
+"""The folders, in label order."""
 _LISTS: Final = {"Train": "id_train_list.txt", "Val": "id_val_list.txt"}
+_MARKS: Final = ("Train/Angry", "Train/imgs/Angry")
 _LANDMARKS: Final = Path("Annotations/Landmarks_68_FAN")
 
 
@@ -46,9 +40,10 @@ def read(root: Path) -> Iterator[Record]:
         images = root / part / "imgs" if (root / part / "imgs").is_dir() else root / part
         absent = [name for name in CLASSES if not (images / name).is_dir()]
         if absent:
+            found = "" if images.is_dir() else found_hint(root, *_MARKS)
             raise DatasetError(
                 f"no whole SFEW 2.0 under {root}: expected a folder for each of {', '.join(CLASSES)} in {images}, "
-                f"{', '.join(absent)} missing{packed_hint(root, root / part, images)}"
+                f"{', '.join(absent)} missing{found}{packed_hint(root, root / part, images)}"
             )
         yield from _part(root, images, part, split)
 
@@ -68,7 +63,7 @@ def _part(root: Path, images: Path, part: str, split: str) -> Iterator[Record]:
         yield Record(
             path.relative_to(root).as_posix(),
             split,
-            label=BASIC_EXPRESSIONS.index(CLASSES[identifier.split("/")[0]]),
+            label=CLASSES.index(identifier.split("/")[0]),
             box=None if points is None else FaceBox.around(points),
             box_source=None if points is None else "layout",
             points=points,

@@ -10,7 +10,20 @@ from typing import Final
 
 from aue_crl_core.data import tables
 from aue_crl_core.data.index import Record
-from aue_crl_core.data.layouts import bp4d, class_folders, expw, ferplus, mmi, no_faces, raf_db, sfew
+from aue_crl_core.data.layouts import (
+    affectnet,
+    bp4d,
+    ck_plus,
+    class_folders,
+    expw,
+    fer2013,
+    ferplus,
+    mmi,
+    named_files,
+    no_faces,
+    raf_db,
+    sfew,
+)
 from aue_crl_core.errors import ConfigError, DatasetError
 from aue_crl_core.facs import VocabularyName
 
@@ -33,13 +46,15 @@ class LayoutOptions:
 class Layout:
     """How a dataset lies on disk: `read(root)` yields one record a face, unusable ones with their reason.
 
-    `options` names those of `LayoutOptions` that `read` takes as keywords; `file`: ROOT is a file, not a folder.
+    `options` names those of `LayoutOptions` that `read` takes as keywords; `file`: ROOT may be a file, not a folder;
+    `unpack(root, folder)`, for a set without image files, writes these to `folder` and gives the folder to read.
     """
 
     vocabulary: VocabularyName
     read: Callable[..., Iterator[Record]]
     options: tuple[str, ...] = ()
     file: bool = False
+    unpack: Callable[[Path, Path], Path] | None = None
 
     def records(self, root: Path, options: LayoutOptions) -> Iterator[Record]:
         """`read(root)` with the options that were given.
@@ -62,13 +77,18 @@ class Layout:
 
 
 LAYOUTS: Final = {
+    "fer2013": Layout("basic", fer2013.read, file=True, unpack=fer2013.unpack),
     "ferplus": Layout("basic", ferplus.read),
+    "affectnet": Layout("basic", affectnet.read),
     "raf-db": Layout("basic", raf_db.read_basic, ("aligned",)),
     "raf-db-compound": Layout("compound", raf_db.read_compound, ("aligned",)),
     "sfew": Layout("basic", sfew.read),
     "mmi": Layout("basic", mmi.read, ("fold",)),
     "expw": Layout("basic", expw.read),
     "bp4d": Layout("basic", bp4d.read, ("fold",)),
+    "kdef": Layout("basic", named_files.read_kdef),
+    "jaffe": Layout("basic", named_files.read_jaffe),
+    "ck-plus": Layout("basic", ck_plus.read),
     "folder": Layout("basic", class_folders.read),
     no_faces.NAME: Layout("basic", no_faces.read),
     "csv": Layout("basic", tables.read_csv, ("vocabulary",), file=True),

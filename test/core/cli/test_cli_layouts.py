@@ -17,6 +17,7 @@ pytest.importorskip("tensorboard")
 from aue_crl_core.checkpoint import load_network  # noqa: E402
 from aue_crl_core.cli import evaluate, prepare, train  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.data.layouts.table import LAYOUTS  # noqa: E402
 from aue_crl_core.errors import ConfigError  # noqa: E402
 from aue_crl_core.facs import COMPOUND_EXPRESSIONS, prior_levels  # noqa: E402
 
@@ -135,6 +136,30 @@ def test_problems_are_summed_up_by_reason_with_examples_and_listed(table, tmp_pa
     assert lines[0] == "image,split,usable,reason"
     assert lines[1].startswith(f"{gone.name},test,no,")
     assert len(lines) == 3
+
+
+def test_the_help_names_every_layout():
+    text = run(prepare, "--help")
+    assert [name for name in LAYOUTS if name not in text] == []
+
+
+def test_copies_across_splits_are_counted_listed_and_dropped_when_asked(tmp_path):
+    one, two = (" ".join([grey] * 2304) for grey in ("60", "90"))
+    rows = f"3,{one},Training\n4,{one},PrivateTest\n3,{two},Training\n"
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n" + rows)
+    words = ("fer2013", tmp_path, "-o", tmp_path / "fer.parquet", "--finder", "none")
+    count = "more than once: 1, as 2 files (1 of 'train' also in 'test', 1 with more than one label)"
+    text = " ".join(run(prepare, *words).split())
+    assert f"{count}; all are kept; --drop-duplicates uses each in one split" in text
+    assert f"images: {tmp_path / 'fer.images'}" in text
+    assert (tmp_path / "fer.duplicates.csv").read_text().splitlines() == [
+        "picture,image,split,label",
+        "1,test/sadness/00002.png,test,sadness",
+        "1,train/happiness/00001.png,train,happiness",
+    ]
+    text = " ".join(run(prepare, *words, "--drop-duplicates").split())
+    assert f"{count}; each is used in one split only" in text
+    assert "the same picture is in the split 'test'" in text
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from dataset_trees import Place, write
+from dataset_trees import POINTS, Place, pixels_text, points_text, write
 
 from aue_crl_core.data.finders import OwnFinder
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.prepare import prepare
+from aue_crl_core.media.reading.pixels import save_image
 
 
 def _copy(raf_root: Path, target: Path) -> Path:
@@ -101,3 +103,76 @@ def bp4d_root(tmp_path: Path, place: Place) -> Path:
         rows.append(",".join(map(str, (8, *(9 if code in (1, 5) else int(code == 4) for code in codes)))))
         write(root / "AUCoding/AU_OCC" / f"{person}_T1.csv", "\n".join(rows) + "\n")
     return root
+
+
+@pytest.fixture
+def fer2013_root(tmp_path: Path) -> Path:
+    """FER-2013's table: the seven emotions for training, two of each test."""
+    rows = [f"{label},{pixels_text(label)},Training" for label in range(7)]
+    rows += [f"{label},{pixels_text(10 + label)},PublicTest" for label in (3, 6)]
+    rows += [f"{label},{pixels_text(20 + label)},PrivateTest" for label in (0, 4)]
+    write(tmp_path / "fer/fer2013.csv", "emotion,pixels,Usage\n" + "\n".join(rows) + "\n")
+    return tmp_path / "fer"
+
+
+@pytest.fixture
+def affectnet_root(tmp_path: Path, place: Place) -> Path:
+    """AffectNet: the labels 0-7 as 0.jpg-7.jpg in both parts, valence 0.5 and arousal -0.25, all stored as text."""
+    root = tmp_path / "affectnet"
+    for part in ("train_set", "val_set"):
+        (root / part / "annotations").mkdir(parents=True)
+        for label in range(8):
+            place(root / part / "images" / f"{label}.jpg")
+            values = {
+                "exp": np.array(str(label)),
+                "val": np.array("0.5"),
+                "aro": np.array("-0.25"),
+                "lnd": POINTS.ravel(),
+            }
+            for kind, value in values.items():
+                np.save(root / part / "annotations" / f"{label}_{kind}.npy", value)
+    return root
+
+
+@pytest.fixture
+def ck_plus_root(tmp_path: Path, place: Place) -> Path:
+    """CK+: S005/001 disgusted with AUs 9 and 17, S010/002 contempt with AU 14, S010/003 with AU 12 and no emotion,
+    S011/001 happy without FACS codes, S011/002 without labels; three frames each, landmarks for S005."""
+    root = tmp_path / "ck"
+    labels = {
+        "S005/001": (3, "   9.0000000e+00   4.0000000e+00\n   1.7000000e+01   0.0000000e+00\n"),
+        "S010/002": (2, "14 2\n"),
+        "S010/003": (None, "12 0\n"),
+        "S011/001": (5, None),
+        "S011/002": (None, None),
+    }
+    for sequence, (emotion, facs) in labels.items():
+        frames = [f"{sequence.replace('/', '_')}_{number:08}" for number in (1, 2, 11)]
+        for frame in frames:
+            place(root / "cohn-kanade-images" / sequence / f"{frame}.png")
+        (root / "Emotion" / sequence).mkdir(parents=True)
+        if emotion is not None:
+            write(root / "Emotion" / sequence / f"{frames[-1]}_emotion.txt", f"   {emotion}.0000000e+00\n")
+        if facs is not None:
+            write(root / "FACS" / sequence / f"{frames[-1]}_facs.txt", facs)
+    write(root / "Landmarks/S005/001/S005_001_00000011_landmarks.txt", points_text())
+    return root
+
+
+@pytest.fixture
+def kdef_root(tmp_path: Path, place: Place) -> Path:
+    """KDEF: a woman in both sessions and a man, all seven expressions seen straight, and one profile."""
+    for folder in ("AF01", "BF01", "AM02"):
+        for code in ("AF", "AN", "DI", "HA", "NE", "SA", "SU"):
+            place(tmp_path / "kdef/KDEF" / folder / f"{folder}{code}S.JPG")
+    place(tmp_path / "kdef/KDEF/AF01/AF01HAFL.JPG")
+    return tmp_path / "kdef"
+
+
+@pytest.fixture
+def jaffe_root(tmp_path: Path, photograph: np.ndarray) -> Path:
+    """JAFFE: seven pictures of KA, one of YM."""
+    names = ["KA.AN1.39", "KA.DI1.42", "KA.FE1.45", "KA.HA1.29", "KA.NE1.26", "KA.SA1.33", "KA.SU1.36", "YM.HA1.52"]
+    for name in names:
+        save_image(tmp_path / "jaffe" / f"{name}.tiff", photograph[:256, :256])
+    return tmp_path / "jaffe"

@@ -24,3 +24,13 @@ def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def pixels_of(seed: int) -> np.ndarray:
+    """A picture of FER-2013's size and kind, 48x48 uint8 grey, of its own for each seed."""
+    return np.random.default_rng(seed).integers(0, 256, (48, 48), dtype=np.uint8)
+
+
+def pixels_text(seed: int) -> str:
+    """`pixels_of(seed)` as a cell of FER-2013's table."""
+    return " ".join(map(str, pixels_of(seed).ravel()))

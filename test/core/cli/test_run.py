@@ -126,6 +126,14 @@ def test_a_video_keeps_the_face_id_and_its_overlay_has_every_frame(capsys, video
     assert pictures[0].shape[1] > 480
 
 
+def test_a_range_of_a_video_has_the_frames_of_the_whole(video_path, tmp_path):
+    for name, options in (("whole", []), ("part", ["--start", "0:00:00.12", "--end", "0.36", "--every", 2])):
+        assert run(video_path, "-o", tmp_path / f"{name}.jsonl", *options) == 0
+    assert [row["frame"] for row in rows_of(tmp_path / "part.jsonl")] == [3, 5, 7]
+    at = {row["frame"]: row["time_s"] for row in rows_of(tmp_path / "whole.jsonl")}
+    assert all(row["time_s"] == at[row["frame"]] for row in rows_of(tmp_path / "part.jsonl"))
+
+
 def test_two_videos_never_share_an_id(video_path, tmp_path):
     again = tmp_path / "again.mp4"
     again.write_bytes(video_path.read_bytes())
@@ -185,6 +193,10 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--detector", "cascade", "--detector-model", "x.onnx"], "only 'yunet' takes a file"),
         (["--detector-model", "x.onnx"], "x.onnx"),
         (["--min-face", "-1"], "min_face_px must be above 0"),
+        (["--start", "9", "--end", "3"], "end must be after start (9 seconds)"),
+        (["--start", "-2"], "--start must be seconds or h:mm:ss"),
+        (["--end", "5 min"], "--end must be seconds or h:mm:ss"),
+        (["--every", "2"], "a range of frames must be of films and cameras"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_read(

@@ -78,6 +78,9 @@ def command(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help=".jsonl, .csv or .parquet; - writes JSONL to the pipe."),
     ] = None,
+    every_frame: Annotated[
+        bool, typer.Option("--every-frame", help="Write a row for frames without a face too, and a column success.")
+    ] = False,
     overlay: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
     ] = None,
@@ -135,7 +138,7 @@ def command(
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        sink = stack.enter_context(_open_output(output, analyzer.expressions)) if output else None
+        sink = stack.enter_context(_open_output(output, analyzer.expressions, every_frame)) if output else None
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
         show = sink is None and not any(source.is_stream for source in found)
         progress = stack.enter_context(_progress(errors))
@@ -159,8 +162,10 @@ def _check_cameras(sources: Sequence[FrameSource]) -> None:
     require(len(cameras) <= 1, "sources", "name one camera at most (start one `aue-crl run` for each)", cameras)
 
 
-def _open_output(path: Path, expressions: Sequence[str]) -> Sink:
-    return JsonlSink(Path("/dev/stdout"), expressions) if str(path) == "-" else open_sink(path, expressions=expressions)
+def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:
+    if str(path) == "-":
+        return JsonlSink(Path("/dev/stdout"), expressions, every_frame, side_file=False)
+    return open_sink(path, expressions=expressions, every_frame=every_frame)
 
 
 def _open_drawing(path: str, sources: Sequence[FrameSource]) -> OverlayWriter:
@@ -273,6 +278,8 @@ def _print_summary(console: Console, tally: Tally, seconds: float, written: Sequ
     doubts = [f"{tally.states[state]} {word}" for state, word in _DOUBTS.items() if tally.states[state]]
     if doubts:
         console.print(f"of these {' and '.join(doubts)}", style="dim")
+    if tally.frames and not tally.faces:
+        console.print("no face found; pictures that are cropped faces are read with --detector none", style="dim")
     for path in written:
         if Path(path).exists():
             console.print(Text(f"written: {path}"), soft_wrap=True)

@@ -134,6 +134,14 @@ def test_a_range_of_a_video_has_the_frames_of_the_whole(video_path, tmp_path):
     assert all(row["time_s"] == at[row["frame"]] for row in rows_of(tmp_path / "part.jsonl"))
 
 
+def test_every_frame_of_a_video_has_a_row_where_that_is_asked_for(video_path, tmp_path):
+    assert run(video_path, "-o", tmp_path / "faces.jsonl", "--every-frame", "--min-face", 600) == 0
+    rows = rows_of(tmp_path / "faces.jsonl")
+    assert [(row["frame"], row["success"]) for row in rows] == [(i, False) for i in range(FRAMES)]
+    (log,) = json.loads((tmp_path / "faces.jsonl.frames.json").read_text())
+    assert log["frames"] == log["frames_without_face"] == FRAMES
+
+
 def test_two_videos_never_share_an_id(video_path, tmp_path):
     again = tmp_path / "again.mp4"
     again.write_bytes(video_path.read_bytes())
@@ -166,6 +174,21 @@ def test_detector_none_takes_the_whole_image_for_a_face(photograph, tmp_path):
     cv2.imwrite(str(crop), cv2.cvtColor(photograph[130:350, 155:375], cv2.COLOR_RGB2BGR))
     assert run(crop, "--detector", "none", "-o", tmp_path / "faces.jsonl") == 0
     assert len(rows_of(tmp_path / "faces.jsonl")) == 1
+
+
+@pytest.mark.parametrize("inside", [0.0, 0.1])
+def test_a_picture_that_is_all_face_is_read_without_being_told(photograph, tmp_path, inside):
+    x, y, w, h = 163, 160, 190, 171
+    left, top = int(inside * w), int(inside * h)
+    crop = photograph[y + top : y + h - top, x + left : x + w - left, ::-1]
+    cv2.imwrite(str(tmp_path / "crop.png"), crop)
+    assert run(tmp_path / "crop.png", "-o", tmp_path / "faces.jsonl") == 0
+    assert len(rows_of(tmp_path / "faces.jsonl")) == 1
+
+
+def test_where_no_face_is_found_the_way_to_read_crops_is_named(capsys, folder):
+    assert run(folder / "sky.png") == 0
+    assert "--detector none" in capsys.readouterr().out
 
 
 def test_a_face_below_the_smallest_one_asked_for_is_not_searched(photograph_path, tmp_path):

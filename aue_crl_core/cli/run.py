@@ -18,13 +18,16 @@ from rich.text import Text
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.cli import console as screen
+from aue_crl_core.cli.run_course import CourseWriter
 from aue_crl_core.config import require
+from aue_crl_core.dynamics.course import FilmCourse
 from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detection.choice import DetectorName
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
 from aue_crl_core.media.reading.ranges import FrameRange, parse_seconds
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
+from aue_crl_core.media.writing.events import EventSink
 from aue_crl_core.media.writing.overlays import OverlayWriter, open_overlay
 from aue_crl_core.media.writing.sinks import JsonlSink, Sink, open_sink
 from aue_crl_core.types import FacePrediction, Frame
@@ -81,6 +84,18 @@ def command(
     every_frame: Annotated[
         bool, typer.Option("--every-frame", help="Write a row for frames without a face too, and a column success.")
     ] = False,
+    smoothed: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of films: the rows as the node has them, smoothed."),
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of films: what began, peaked and ended, .jsonl or .csv."),
+    ] = None,
+    neutral: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="For both: a face's first seconds are its resting face, taken off."),
+    ] = None,
     overlay: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
     ] = None,
@@ -124,6 +139,7 @@ def command(
         _print_error(errors, "nothing to do: no image, video or camera among the sources")
         raise typer.Exit(1)
     _check_cameras(found)
+    course = _course(found, smoothed, events, neutral)
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every)
     analyzer = FaceAnalyzer.load(
         weights,
@@ -139,15 +155,27 @@ def command(
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(_open_output(output, analyzer.expressions, every_frame)) if output else None
+        over_time = None
+        if course is not None:
+            steady = (
+                stack.enter_context(_open_output(smoothed, analyzer.expressions, every_frame)) if smoothed else None
+            )
+            told = stack.enter_context(EventSink(events)) if events else None
+            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told))
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
         show = sink is None and not any(source.is_stream for source in found)
         progress = stack.enter_context(_progress(errors))
-        endless = _analyse(analyzer, found, tally, sink, drawing, show, progress)
+        endless = _analyse(analyzer, found, tally, (sink, over_time, drawing), show, progress)
     seconds = time.monotonic() - began
     results = errors if str(output) == "-" else screen.out()
     if show:
         _print_faces(results, tally)
-    _print_summary(results, tally, seconds, [str(path) for path in (output, overlay) if path and str(path) != "-"])
+    _print_summary(
+        results,
+        tally,
+        seconds,
+        [str(path) for path in (output, smoothed, events, overlay) if path and str(path) != "-"],
+    )
     _print_problems(errors, tally)
     if tally.interrupted and not endless:
         raise typer.Exit(_INTERRUPTED)
@@ -160,6 +188,17 @@ def command(
 def _check_cameras(sources: Sequence[FrameSource]) -> None:
     cameras = [source.name for source in sources if isinstance(source, CameraSource)]
     require(len(cameras) <= 1, "sources", "name one camera at most (start one `aue-crl run` for each)", cameras)
+
+
+def _course(
+    sources: Sequence[FrameSource], smoothed: Path | None, events: Path | None, neutral: float | None
+) -> FilmCourse | None:
+    if smoothed is None and events is None:
+        require(neutral is None, "--neutral", "be given beside --smoothed or --events", neutral)
+        return None
+    image = next((source.name for source in sources if not source.is_stream), None)
+    require(image is None, "--smoothed and --events", "be of films and cameras", image)
+    return FilmCourse(neutral_s=neutral)
 
 
 def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:
@@ -194,8 +233,7 @@ def _analyse(
     analyzer: FaceAnalyzer,
     sources: Sequence[FrameSource],
     tally: Tally,
-    sink: Sink | None,
-    drawing: OverlayWriter | None,
+    writers: Sequence[Sink | CourseWriter | OverlayWriter | None],
     show: bool,
     progress: Progress,
 ) -> bool:
@@ -209,10 +247,9 @@ def _analyse(
             endless = isinstance(source, CameraSource) or "://" in source.name
             for frame, faces in zip(frames, analyzer.process(frames), strict=True):
                 tally.add(frame, faces)
-                if sink is not None:
-                    sink.write(frame, faces)
-                if drawing is not None:
-                    drawing.write(frame, faces)
+                for writer in writers:
+                    if writer is not None:
+                        writer.write(frame, faces)
                 if show and len(tally.shown) < _TABLE_FRAMES:
                     tally.shown.append((frame.source, faces))
             speed = tally.frames / (time.monotonic() - began)

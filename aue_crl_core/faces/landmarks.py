@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,11 +21,13 @@ _LEAST: Final = 1e-6
 @dataclass(frozen=True, slots=True)
 class LocatedFace:
     """A face in an image: 68x2 `points` in image pixels; the `score`, in [0, 1], that it is one; how much of that, in
-    log odds, is the `support` of a detector, the rest being the landmark net's."""
+    log odds, is the `support` of a detector, the rest being the landmark net's; whether it is `confirmed`: found by a
+    detector in this very image, not only followed from an earlier one."""
 
     points: Points
     score: float
     support: float = 0.0
+    confirmed: bool = True
 
     @property
     def box(self) -> FaceBox:
@@ -62,7 +64,12 @@ def locate(engine: Engine, preprocessing: Preprocessing, seeds: Sequence[Seed], 
         crops = np.stack([cut(seed.image, m, size) for seed, m in zip(seeds, maps, strict=True)])
         points, scores = engine.landmarks(crops)
         located = [
-            LocatedFace(apply(m, p).astype(np.float32), _supported(float(s), seed.support), seed.support)
+            LocatedFace(
+                apply(m, p).astype(np.float32),
+                _supported(float(s), seed.support),
+                seed.support,
+                confirmed=isinstance(seed.around, FaceBox),
+            )
             for m, p, s, seed in zip(maps, points, scores, seeds, strict=True)
         ]
         around = [face.points for face in located]
@@ -84,10 +91,15 @@ def _map(around: FaceBox | Points, preprocessing: Preprocessing) -> Affine:
 
 
 def without_doubles(faces: Sequence[LocatedFace], max_iou: float = 0.4, max_overlap: float = 0.7) -> list[LocatedFace]:
-    """The faces, largest score first, less those that lie on or in a better one (several seeds found the same face)."""
+    """The faces, largest score first, less those that lie on or in a better one (several seeds found the same face);
+    what confirms one of them confirms the one that is kept."""
     kept: list[tuple[LocatedFace, FaceBox]] = []
     for face in sorted(faces, key=lambda f: -f.score):
         box = face.box
-        if all(box.iou(other) <= max_iou and box.overlap(other) <= max_overlap for _, other in kept):
+        on = [i for i, (_, other) in enumerate(kept) if box.iou(other) > max_iou or box.overlap(other) > max_overlap]
+        if not on:
             kept.append((face, box))
+        elif face.confirmed:
+            better, other = kept[on[0]]
+            kept[on[0]] = replace(better, confirmed=True), other
     return [face for face, _ in kept]

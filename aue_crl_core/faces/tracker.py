@@ -16,6 +16,8 @@ Due = Literal["", "routine", "at once"]
 
 _REACH: Final = 1.0
 _MAX_SIZE_RATIO: Final = 2.0
+_STEADY_IOU: Final = 0.5
+"""A face that was followed and overlaps its last box by less has jumped."""
 _MOTION_S: Final = 0.25
 """Time constant over which a track's motion is averaged: what two or three frames in error say hardly counts."""
 
@@ -33,6 +35,11 @@ class TrackableFace(Protocol):
         """68x2 float32 face points."""
         ...
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether a detector found it in this frame; False where only points were followed to it."""
+        ...
+
 
 @dataclass
 class _Track:
@@ -43,6 +50,8 @@ class _Track:
     seen_frame: int
     velocity: tuple[float, float] = (0.0, 0.0)
     """Of the box's centre, image pixels a second."""
+    doubtful: bool = False
+    """It has jumped to where no detector confirmed it, perhaps off the face."""
 
     def predicted(self, now: float) -> FaceBox:
         """The box where it would be by now if it had gone on as before."""
@@ -60,6 +69,7 @@ class _Track:
             )
             x, y = (v + weight * (step / passed - v) for v, step in zip(self.velocity, steps, strict=True))
             self.velocity = (x, y)
+        self.doubtful = not face.confirmed and face.box.iou(self.box) < _STEADY_IOU
         self.box, self.points, self.seen_s, self.seen_frame = face.box, face.points, now, frame
 
 
@@ -73,6 +83,9 @@ class FaceTracker:
     near: who has stopped or turned back. The others begin new tracks. A track ends when it has been unseen for more
     than `lost_after_s` seconds. Ids are `id_prefix` and a number that is never given twice. The caller removes
     duplicate boxes of one face before `update`.
+
+    A face that was followed by its points alone and jumped is doubtful: it is seen no more, unless a detector confirms
+    it in the next frame. A `cut` ends every track.
 
     Time is that of the frames' stamps, in seconds. A step back of up to `lost_after_s` (frames out of order) counts as
     no time at all; a longer one (a bag that starts over) ends every track.
@@ -102,6 +115,7 @@ class FaceTracker:
         self._stamp_s: float | None = None
         self._clock_s = 0.0
         self._ended: tuple[str, ...] = ()
+        self._cut = False
 
     def reconfigure(self, detect_every: int, lost_after_s: float) -> None:
         """Search more or less often, and lose faces sooner or later, from the next frame on.
@@ -124,20 +138,30 @@ class FaceTracker:
         """Ids that the latest `update` or `reset` ended."""
         return self._ended
 
+    def cut(self) -> None:
+        """The next frame shows another scene: nobody is followed into it, and `update` ends every track."""
+        self._cut = True
+
     def seeds(self) -> list[tuple[str, Points]]:
-        """Id and last 68x2 points (image pixels) of every live track, oldest first: where to look for it next."""
-        return [(self._id(track), track.points) for track in self._tracks]
+        """Id and last 68x2 points (image pixels) of every live track, oldest first: where to look for it next.
+
+        Of a doubtful one none: a detector confirms it in the next frame, or it is not seen. None after a cut.
+        """
+        return [(self._id(track), track.points) for track in self._tracks if not (track.doubtful or self._cut)]
 
     def detection_due(self, frame_time_s: float) -> Due:
         """Whether the frame of that stamp should be searched for faces anew. A question only: it changes nothing.
 
-        `at once`: no face was seen in the last frame, or so much time has passed, or time has so jumped back, that the
-        tracks will have ended by then. `routine`: on every `detect_every`-th frame, and when a track was not seen in
-        the last frame. Else empty.
+        `at once`: no face was seen in the last frame, or one is doubtful, or so much time has passed, or time has so
+        jumped back, that the tracks will have ended by then, or there was a cut. `routine`: on every `detect_every`-th
+        frame, and when a track was not seen in the last frame. Else empty.
         """
         now = self._advanced(frame_time_s)
-        if now is None or not any(
-            track.seen_frame == self._frames and now - track.seen_s <= self._lost_after_s for track in self._tracks
+        seen = [track for track in self._tracks if track.seen_frame == self._frames]
+        if (
+            now is None
+            or not any(now - track.seen_s <= self._lost_after_s for track in seen)
+            or any(track.doubtful for track in seen)
         ):
             return "at once"
         unseen = any(track.seen_frame < self._frames for track in self._tracks)
@@ -174,11 +198,13 @@ class FaceTracker:
     def reset(self) -> None:
         """End every track and forget the time; numbers go on."""
         self._end(self._tracks)
-        self._frames, self._stamp_s, self._clock_s = 0, None, 0.0
+        self._frames, self._stamp_s, self._clock_s, self._cut = 0, None, 0.0, False
 
     def _advanced(self, time_s: float) -> float | None:
-        """The tracker's own clock (never back, in seconds) at the stamp; None where time starts over."""
+        """The tracker's own clock (never back, in seconds) at the stamp; None where time starts over, or the scene."""
         require(math.isfinite(time_s), "time_s", "be finite", time_s)
+        if self._cut:
+            return None
         if self._stamp_s is None:
             return self._clock_s
         step = time_s - self._stamp_s

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aue_crl_core.config import require
+from aue_crl_core.dynamics.readings import FaceReading
 from aue_crl_ros.hri import messages as hri
 from aue_crl_ros.messages.conversions import header
 from aue_crl_ros.messages.image_decoding import pending_frame
 from aue_crl_ros.parameters.declarations import Settings
-from aue_crl_ros.session.readings import FaceReading, Observation, PendingFrame
+from aue_crl_ros.session.readings import Observation, PendingFrame
 from aue_crl_ros.transports.transport import RESULT, Publisher, Qos, Subscription, Transport
 
 FACES: Final = "/humans/faces"

@@ -10,11 +10,11 @@ import numpy as np
 
 from aue_crl_core import facs
 from aue_crl_core.config import Preprocessing
+from aue_crl_core.dynamics.readings import FaceReading
 from aue_crl_core.faces.crop import cut, map_from_points
 from aue_crl_core.media.reading.pixels import swap_red_blue
 from aue_crl_core.types import FaceBox, FacePrediction, Image
 from aue_crl_ros.messages.conversions import clipped
-from aue_crl_ros.session.readings import FaceReading
 from aue_crl_ros.transports.transport import Messages
 
 FACE_SIDE: Final = 128

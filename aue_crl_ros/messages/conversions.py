@@ -11,13 +11,14 @@ import numpy as np
 
 from aue_crl_core import __version__, facs
 from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.engines import find_weights, shipped_weights
 from aue_crl_core.hashing import file_sha256
 from aue_crl_core.media.drawing.overlay import draw_overlay
 from aue_crl_core.media.reading.pixels import swap_red_blue
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality
 from aue_crl_ros.parameters.declarations import Settings
-from aue_crl_ros.session.readings import Event, FaceReading, Observation
+from aue_crl_ros.session.readings import Observation
 from aue_crl_ros.transports.transport import Messages
 
 SHIPPED_LICENCE: Final = "Apache-2.0"

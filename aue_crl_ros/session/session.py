@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from aue_crl_core.analyzer import FaceAnalyzer
-from aue_crl_core.dynamics.smoothing import TemporalFilter
+from aue_crl_core.dynamics.course import FaceCourse
+from aue_crl_core.dynamics.events import EventConfig
+from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.errors import ImageError
-from aue_crl_core.faces.pose import visible_units
 from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FacePrediction, Frame, Image
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.session.calibrations import CalibrationResult, Calibrations, settle
-from aue_crl_ros.session.events import EventConfig, EventDetector
-from aue_crl_ros.session.readings import Event, FaceReading, Observation, PendingFrame
+from aue_crl_ros.session.readings import Observation, PendingFrame
 from aue_crl_ros.session.slots import LatestFrames
 from aue_crl_ros.session.statistics import Statistics
 
@@ -146,16 +146,15 @@ class Session:
         settle(due)
 
     def _begin(self) -> None:
-        self._filter = TemporalFilter()
-        self._events = EventDetector()
+        self._course = FaceCourse()
         self._live: dict[str, tuple[str, ...]] = {}
         self._crops: dict[str, float] = {}
         self._apply(self._settings)
 
     def _apply(self, settings: Settings) -> None:
         self._analyzer.reconfigure(settings.analyzer())
-        self._filter.config = settings.temporal()
-        self._events.config = EventConfig(settings.unit_on, settings.unit_off, settings.min_event_s)
+        events = EventConfig(settings.unit_on, settings.unit_off, settings.min_event_s)
+        self._course.configure(settings.temporal(), events)
         self._applied = settings
 
     def _observe(self, frames: Sequence[PendingFrame]) -> list[Observation]:
@@ -198,9 +197,9 @@ class Session:
         events = self._end(ended)
         faces = []
         for prediction in predictions:
-            reading = self._read(work, prediction)
+            reading, told = self._read(work, prediction)
             faces.append(reading)
-            events += self._events.update(reading, work.stamp_ns)
+            events += told
         frame = work.frame
         self.statistics.note_processed(frame.camera, len(faces))
         return Observation(
@@ -216,20 +215,17 @@ class Session:
             face_id=frame.face_id,
         )
 
-    def _read(self, work: _Decoded, prediction: FacePrediction) -> FaceReading:
+    def _read(self, work: _Decoded, prediction: FacePrediction) -> tuple[FaceReading, list[Event]]:
         self._neutral.look(prediction, work.stamp_s)
         calibrated = False
         if self._applied.use_neutral:
             prediction, calibrated = self._neutral.corrected(prediction)
-        smoothed = self._filter.update(prediction, work.stamp_s)
-        yaw = smoothed.quality.yaw if smoothed.quality is not None else 0.0
         height, width = work.image.shape[:2]
-        return FaceReading(smoothed, visible_units(smoothed.landmarks, yaw, width, height), calibrated)
+        return self._course.update(prediction, work.stamp_ns, (width, height), calibrated)
 
     def _end(self, ids: Sequence[str]) -> list[Event]:
-        self._filter.forget(ids)
         self._neutral.drop(ids)
-        return self._events.end(ids)
+        return self._course.end(ids)
 
     def _decode(self, frame: PendingFrame) -> _Decoded | None:
         try:

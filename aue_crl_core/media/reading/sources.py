@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 import cv2
 import numpy as np
 
+from aue_crl_core.config import require
 from aue_crl_core.errors import ImageError
 from aue_crl_core.media.reading.completeness import missing_bytes
 from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES, load_image, swap_red_blue
+from aue_crl_core.media.reading.ranges import WHOLE, FrameRange, Selection
 from aue_crl_core.types import Frame
 
 if TYPE_CHECKING:
@@ -86,17 +88,19 @@ class VideoSource:
     """A video file or stream URL, decoded by FFmpeg (PyAV); frames are turned upright by the stream's rotation.
 
     `Frame.time_s` is the presentation time in seconds after the stream's start. Frames that the decoder could only
-    guess (their data is damaged or cut off) are not yielded; the error at the end counts them.
+    guess (their data is damaged or cut off) are not yielded; the error at the end counts them. Of a `wanted` range
+    index and time are those of the whole film; where the film ends before the range does, the error says so.
     """
 
     is_stream = True
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, wanted: FrameRange = WHOLE) -> None:
         self.name = name
+        self._wanted = wanted
 
     @property
     def frame_count(self) -> int | None:
-        return self._facts[0]
+        return self._wanted.expected(*self._facts)
 
     @property
     def fps(self) -> float | None:
@@ -117,11 +121,12 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         import av
 
-        read, damaged, cut_off = 0, 0, False
+        index, read, damaged, cut_off, end_s = 0, 0, 0, False, 0.0
+        chosen = Selection(self._wanted)
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            packets = container.demux(stream)
+            packets = chosen.packets(container.demux(stream), stream)
             while True:
                 try:
                     packet = next(packets)
@@ -131,20 +136,35 @@ class VideoSource:
                     cut_off = True
                     break
                 if packet.is_corrupt:
-                    damaged += 1
+                    damaged += chosen.begun
                     continue
                 try:
                     decoded = packet.decode()
                 except av.error.FFmpegError:
-                    damaged += 1
+                    damaged += chosen.begun
                     continue
                 for picture in decoded:
                     if picture.is_corrupt:
-                        damaged += 1
+                        damaged += chosen.begun
                         continue
-                    yield Frame(_upright(picture, stream), self.name, read, _seconds(picture, stream, read), self.name)
-                    read += 1
-        if not cut_off and Path(self.name).is_file():
+                    if picture.pts is None and self._wanted.needs_times:
+                        raise ImageError(
+                            f"{self.name} has no time stamps, so no time can be found in it; take all of it, or give "
+                            f"it some: ffmpeg -i {self.name} OUT.mp4"
+                        )
+                    time_s = _seconds(picture, stream, index)
+                    end_s = time_s + 1 / float(stream.average_rate or 25)
+                    if not chosen.begun and chosen.begins_at(time_s):
+                        index = chosen.frames_before(picture.pts)
+                    if not chosen.begun:
+                        continue
+                    if chosen.ends_at(time_s):
+                        packets.close()
+                        break
+                    if chosen.takes(time_s):
+                        yield Frame(_upright(picture, stream), self.name, index, time_s, self.name)
+                    index, read = index + 1, read + 1
+        if not cut_off and not chosen.ends_at(end_s) and Path(self.name).is_file():
             cut_off = missing_bytes(Path(self.name)) > 0
         if cut_off:
             raise ImageError(f"{self.name} ends mid-frame: it was cut off after {read} whole frames; copy it again")
@@ -152,8 +172,15 @@ class VideoSource:
             raise ImageError(
                 f"{self.name} is damaged: {damaged} frames could not be decoded and were left out, {read} could"
             )
-        if not read:
+        if not end_s:
             raise ImageError(f"{self.name} has no video frames")
+        if not read:
+            raise ImageError(f"{self.name} ends at {end_s:.2f} s: nothing of it is from {self._wanted.start:g} s on")
+        if self._wanted.end is not None and not chosen.ends_at(end_s):
+            raise ImageError(
+                f"{self.name} ends at {end_s:.2f} s, not at {self._wanted.end:g} s as asked for; "
+                f"the {read} frames up to there were read"
+            )
 
     def _open(self) -> av.container.InputContainer:
         import av
@@ -179,8 +206,9 @@ class CameraSource:
     frame_count = None
     fps = None
 
-    def __init__(self, device: int | str) -> None:
+    def __init__(self, device: int | str, wanted: FrameRange = WHOLE) -> None:
         self._device = device
+        self._wanted = wanted
         self.name = str(device)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -191,32 +219,38 @@ class CameraSource:
                     f"camera {self.name} cannot be opened; is it connected, used by no one else, and may you read it?"
                 )
             camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-            start, index = time.monotonic(), 0
+            start, index, chosen = time.monotonic(), 0, Selection(self._wanted)
             while True:
                 ok, image = camera.read()
                 if not ok:
                     raise ImageError(f"camera {self.name} gave no more frames after {index}; was it unplugged?")
-                rgb = swap_red_blue(image)
-                yield Frame(rgb, self.name, index, time.monotonic() - start, self.name)
+                time_s = time.monotonic() - start
+                if chosen.ends_at(time_s):
+                    return
+                if chosen.begins_at(time_s) and chosen.takes(time_s):
+                    yield Frame(swap_red_blue(image), self.name, index, time_s, self.name)
                 index += 1
         finally:
             camera.release()
 
 
-def resolve_sources(arguments: Sequence[str | Path]) -> tuple[list[FrameSource], list[SourceProblem]]:
+def resolve_sources(
+    arguments: Sequence[str | Path], wanted: FrameRange = WHOLE
+) -> tuple[list[FrameSource], list[SourceProblem]]:
     """Turn what a user typed into sources, in the order typed; inside folders and globs in natural order (2 before 10).
 
     An argument is an image file, a video file, a folder (searched recursively; hidden and other files are counted in a
-    note), a glob, a camera index, a device file under /dev, or a URL (`rtsp://...`). Nothing is decoded here.
+    note), a glob, a camera index, a device file under /dev, or a URL (`rtsp://...`). Of films and cameras the `wanted`
+    frames are read, images are refused beside a range. Nothing is decoded here.
     """
     sources: list[FrameSource] = []
     problems: list[SourceProblem] = []
     for argument in map(str, arguments):
         path = Path(argument)
         if path.is_dir():
-            _add_files(argument, _files_below(path), sources, problems)
+            _add_files(argument, _files_below(path), wanted, sources, problems)
         elif path.is_file():
-            source = _file_source(path)
+            source = _file_source(path, wanted)
             if source is None:
                 problems.append(
                     SourceProblem(argument, f"{path} is neither an image nor a video by its name and content")
@@ -224,23 +258,31 @@ def resolve_sources(arguments: Sequence[str | Path]) -> tuple[list[FrameSource],
             else:
                 sources.append(source)
         elif argument.isdigit():
-            sources.append(CameraSource(int(argument)))
+            sources.append(CameraSource(int(argument), wanted))
         elif argument.startswith("/dev/") and path.exists():
-            sources.append(CameraSource(argument))
+            sources.append(CameraSource(argument, wanted))
         elif "://" in argument:
-            sources.append(VideoSource(argument))
+            sources.append(VideoSource(argument, wanted))
         elif glob.has_magic(argument):
-            _add_files(argument, _files_matching(argument), sources, problems)
+            _add_files(argument, _files_matching(argument), wanted, sources, problems)
         else:
             problems.append(
                 SourceProblem(argument, f"{argument} does not exist; give an image, folder, video or camera index")
             )
+    image = next((source.name for source in sources if not source.is_stream), None)
+    require(image is None or wanted == WHOLE, "a range of frames", "be of films and cameras", image)
     return sources, problems
 
 
-def _add_files(argument: str, files: list[Path], sources: list[FrameSource], problems: list[SourceProblem]) -> None:
+def _add_files(
+    argument: str,
+    files: list[Path],
+    wanted: FrameRange,
+    sources: list[FrameSource],
+    problems: list[SourceProblem],
+) -> None:
     visible = [path for path in files if not path.name.startswith(".")]
-    found = [source for path in visible if (source := _source_by_suffix(path)) is not None]
+    found = [source for path in visible if (source := _source_by_suffix(path, wanted)) is not None]
     sources.extend(found)
     skipped = len(files) - len(found)
     if not files:
@@ -265,16 +307,16 @@ def _files_matching(pattern: str) -> list[Path]:
     return files
 
 
-def _source_by_suffix(path: Path) -> FrameSource | None:
+def _source_by_suffix(path: Path, wanted: FrameRange) -> FrameSource | None:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return ImageSource(path)
-    return VideoSource(str(path)) if suffix in VIDEO_SUFFIXES else None
+    return VideoSource(str(path), wanted) if suffix in VIDEO_SUFFIXES else None
 
 
-def _file_source(path: Path) -> FrameSource | None:
+def _file_source(path: Path, wanted: FrameRange) -> FrameSource | None:
     """A file that the user named: by its suffix, or as an image if its first bytes say so."""
-    source = _source_by_suffix(path)
+    source = _source_by_suffix(path, wanted)
     if source is None and cv2.haveImageReader(str(path)):
         return ImageSource(path)
     return source

@@ -1,4 +1,8 @@
-"""Tables of predictions: JSONL, CSV and Parquet, written while the frames come in. One row is one face in one frame."""
+"""Tables of predictions: JSONL, CSV and Parquet, written while the frames come in. One row is one face in one frame.
+
+Which frames were read, with a face or without, is said beside the rows (`FrameLog`): in Parquet's own metadata
+(written by pyarrow 16 and up), else in a side file.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from aue_crl_core import facs
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 from aue_crl_core.media.writing.closing import ClosesOnExit
+from aue_crl_core.media.writing.frame_log import METADATA_KEY, FrameLog, frame_log_path
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ class Sink(Protocol):
     """Takes each frame's predictions; a context manager, whose exit completes the file also after an error."""
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        """Add one row a face; a frame without faces adds none."""
+        """Add one row a face; a frame without faces adds none, or one without a face where every frame has a row."""
 
     def close(self) -> None:
         """Complete the file; further calls do nothing."""
@@ -37,12 +42,15 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-def open_sink(path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRESSIONS) -> Sink:
+def open_sink(
+    path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRESSIONS, every_frame: bool = False
+) -> Sink:
     """Open a table for writing, by suffix `.jsonl`, `.csv` or `.parquet`; folders are made, an old file is replaced.
 
     Args:
         path: the file.
         expressions: the model's class names in label order; CSV and Parquet have a column or field for each.
+        every_frame: a frame without a face has a row too, and all rows a column `success`: whether there is a face.
 
     Raises:
         ConfigError: another suffix, or the file cannot be written.
@@ -54,30 +62,51 @@ def open_sink(path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRE
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return kinds[path.suffix.lower()](path, expressions)
+        return kinds[path.suffix.lower()](path, expressions, every_frame)
     except OSError as error:
         raise ConfigError(f"output {path} cannot be written: {error.strerror or error}") from error
 
 
-class JsonlSink(ClosesOnExit):
-    """One JSON object a line (`FacePrediction.as_record`), flushed with every frame, so that a crash loses none."""
+def _records(frame: Frame, predictions: Sequence[FacePrediction], every_frame: bool) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = [face.as_record(frame) for face in predictions]
+    if not every_frame:
+        return records
+    where = {"source": frame.source, "frame": frame.index, "time_s": round(float(frame.time_s), 4)}
+    return [record | {"success": True} for record in records] or [where | {"success": False}]
 
-    def __init__(self, path: Path, expressions: Sequence[str]) -> None:
+
+class JsonlSink(ClosesOnExit):
+    """One JSON object a line (`FacePrediction.as_record`), flushed with every frame, so that a crash loses none.
+
+    Without `side_file` (a pipe) the frames read are not said.
+    """
+
+    def __init__(
+        self, path: Path, expressions: Sequence[str], every_frame: bool = False, side_file: bool = True
+    ) -> None:
         self._file = path.open("w", encoding="utf-8")
+        self._every_frame = every_frame
+        self._side_file = frame_log_path(path) if side_file else None
+        self._log = FrameLog()
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._file.writelines(json.dumps(face.as_record(frame), ensure_ascii=False) + "\n" for face in predictions)
+        records = _records(frame, predictions, self._every_frame)
+        self._file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         self._file.flush()
+        self._log.add(frame, len(predictions))
 
     def close(self) -> None:
+        if not self._file.closed and self._side_file is not None:
+            self._side_file.write_text(self._log.to_json() + "\n", encoding="utf-8")
         self._file.close()
 
 
-def csv_columns(expressions: Sequence[str]) -> list[str]:
+def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[str]:
     """The CSV header: plain values only, so that any spreadsheet reads it.
 
     `source, frame, time_s, face_id, box_x, box_y, box_w, box_h` (px), `expression, confidence, state`, `p_<expression>`
-    (blanks as `_`), `au_<FACS code>`, and the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order of OpenFace).
+    (blanks as `_`), `au_<FACS code>`, and the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order of OpenFace);
+    with `every_frame`, at the end, `success`, 1 or 0.
     """
     return [
         *("source", "frame", "time_s", "face_id"),
@@ -86,36 +115,46 @@ def csv_columns(expressions: Sequence[str]) -> list[str]:
         *(f"p_{name.replace(' ', '_')}" for name in expressions),
         *(f"au_{unit}" for unit in facs.ACTION_UNITS),
         *(f"{axis}_{point}" for axis in "xy" for point in range(facs.NUM_POINTS)),
+        *(["success"] if every_frame else []),
     ]
 
 
 class CsvSink(ClosesOnExit):
     """Flat columns (`csv_columns`), the header also without any face; flushed with every frame."""
 
-    def __init__(self, path: Path, expressions: Sequence[str]) -> None:
+    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
         self._expressions = tuple(expressions)
+        self._every_frame = every_frame
+        self._side_file = frame_log_path(path)
+        self._log = FrameLog()
         self._file = path.open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(csv_columns(expressions))
+        self._columns = csv_columns(expressions, every_frame)
+        self._rows = csv.DictWriter(self._file, self._columns)
+        self._rows.writeheader()
         self._file.flush()
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        for face in predictions:
-            record: dict[str, Any] = face.as_record(frame)
-            self._rows.writerow(
-                [
-                    *(record[name] for name in ("source", "frame", "time_s", "face_id")),
-                    *record["box"],
-                    *(record[name] for name in ("expression", "confidence", "state")),
-                    *(record["probabilities"].get(name) for name in self._expressions),
-                    *(record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS),
-                    *(point[axis] for axis in (0, 1) for point in record["landmarks"]),
-                ]
-            )
+        self._rows.writerows(self._flat(record) for record in _records(frame, predictions, self._every_frame))
         self._file.flush()
+        self._log.add(frame, len(predictions))
 
     def close(self) -> None:
+        if not self._file.closed:
+            self._side_file.write_text(self._log.to_json() + "\n", encoding="utf-8")
         self._file.close()
+
+    def _flat(self, record: dict[str, Any]) -> dict[str, Any]:
+        flat = {name: value for name, value in record.items() if name in self._columns}
+        if "success" in record:
+            flat["success"] = int(record["success"])
+        if "face_id" not in record:
+            return flat
+        flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
+        flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in self._expressions}
+        flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
+        for index, (x, y) in enumerate(record["landmarks"]):
+            flat |= {f"x_{index}": x, f"y_{index}": y}
+        return flat
 
 
 class ParquetSink(ClosesOnExit):
@@ -124,7 +163,7 @@ class ParquetSink(ClosesOnExit):
     Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file.
     """
 
-    def __init__(self, path: Path, expressions: Sequence[str]) -> None:
+    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
         try:
             import pyarrow as pa
             import pyarrow.parquet as pq
@@ -145,15 +184,19 @@ class ParquetSink(ClosesOnExit):
                 ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
                 ("landmarks", pa.list_(pa.list_(number))),
                 ("state", pa.string()),
+                *([("success", pa.bool_())] if every_frame else []),
             ]
         )
+        self._every_frame = every_frame
+        self._log = FrameLog()
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._records: list[dict[str, object]] = []
         self._writer: pq.ParquetWriter | None = pq.ParquetWriter(str(self._part), self._schema, compression="zstd")
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._records.extend(face.as_record(frame) for face in predictions)
+        self._records.extend(_records(frame, predictions, self._every_frame))
+        self._log.add(frame, len(predictions))
         if len(self._records) >= _PARQUET_ROWS:
             self._write_rows()
 
@@ -161,6 +204,10 @@ class ParquetSink(ClosesOnExit):
         if self._writer is None:
             return
         self._write_rows()
+        if hasattr(self._writer, "add_key_value_metadata"):  # pyarrow 16 and up
+            self._writer.add_key_value_metadata({METADATA_KEY: self._log.to_json()})
+        else:
+            frame_log_path(self._path).write_text(self._log.to_json() + "\n", encoding="utf-8")
         self._writer.close()
         self._writer = None
         os.replace(self._part, self._path)

@@ -37,3 +37,11 @@ def empty() -> np.ndarray:
     """A view without a face: a soft gradient."""
     rows, columns = np.mgrid[0:600, 0:400]
     return np.dstack([rows * 255 // 600, columns * 255 // 400, rows // 4 + 40]).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def hidden(pan) -> np.ndarray:
+    """One of the views with a grey sheet before the face: the same scene, and no face in it."""
+    view = pan[2].copy()
+    view[90:370, 110:370] = 150
+    return view

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -53,12 +54,35 @@ def test_missed_detections_do_not_end_a_track_that_its_points_still_follow(analy
     assert detector.asked > 3
 
 
-def test_frames_without_the_face_are_empty_and_it_comes_back_under_its_id(tracking, pan, empty):
-    assert _ids(tracking, [pan[0], pan[1], empty, empty, pan[2], pan[3]]) == [["f1"], ["f1"], [], [], ["f1"], ["f1"]]
+def test_frames_without_the_face_are_empty_and_it_comes_back_under_its_id(tracking, pan, hidden):
+    assert _ids(tracking, [pan[0], pan[1], hidden, hidden, pan[2], pan[3]]) == [["f1"], ["f1"], [], [], ["f1"], ["f1"]]
 
 
-def test_after_more_than_a_second_away_it_is_a_new_face(tracking, pan, empty):
-    assert _ids(tracking, [pan[0], *[empty] * 17, pan[1]])[-1] == ["f2"]
+def test_after_more_than_a_second_away_it_is_a_new_face(tracking, pan, hidden):
+    assert _ids(tracking, [pan[0], *[hidden] * 17, pan[1]])[-1] == ["f2"]
+
+
+def _scene(analyzer: FaceAnalyzer, photograph: np.ndarray, side: float) -> np.ndarray:
+    """The photograph in 320x240 pixels, its face in the middle and so large."""
+    (face,) = analyzer(photograph)
+    scale = side / max(face.box.w, face.box.h)
+    x, y = face.box.x + face.box.w / 2, face.box.y + face.box.h / 2
+    to_scene = np.array([[scale, 0, 160 - scale * x], [0, scale, 120 - scale * y]])
+    return cv2.warpAffine(photograph, to_scene, (320, 240), borderMode=cv2.BORDER_REPLICATE)
+
+
+def test_after_a_cut_to_another_person_at_the_same_place_the_ids_are_others(analyzer, tracking, raf_images):
+    people = [image for image in raf_images if len(analyzer(image)) == 1][:2]
+    scenes = [_scene(analyzer, person, side) for person, side in zip(people, (110, 80), strict=True)]
+    film = [np.roll(scenes[i // 6 % 2], i % 6, axis=1) for i in range(24)]
+    assert _ids(tracking, film) == [[f"f{1 + i // 6}"] for i in range(24)]
+    assert tracking.live_ids("head") == ("f4",)
+
+
+def test_a_cut_ends_the_ids_with_the_frame_that_shows_it(tracking, pan, photograph):
+    _ids(tracking, pan[:2])
+    assert tracking.process([Frame(photograph[::-1], time_s=0.2, camera="head")]) == [[]]
+    assert (tracking.ended_ids("head"), tracking.live_ids("head")) == (("f1",), ())
 
 
 def test_cameras_do_not_share_tracks_or_ids(tracking, pan):
@@ -79,21 +103,21 @@ def test_tracks_that_are_forgotten_do_not_come_back(tracking, pan):
     assert after.landmarks.shape == (68, 2)
 
 
-def test_a_camera_knows_who_is_followed_and_who_has_gone(tracking, pan, empty):
+def test_a_camera_knows_who_is_followed_and_who_has_gone(tracking, pan, hidden):
     assert tracking.live_ids("head") == tracking.ended_ids("head") == ()
-    _ids(tracking, [pan[0], empty])
+    _ids(tracking, [pan[0], hidden])
     assert tracking.live_ids("head") == ("f1",)
     assert tracking.ended_ids("head") == ()
-    _ids(tracking, [empty], start_s=2.0)
+    _ids(tracking, [hidden], start_s=2.0)
     assert tracking.live_ids("head") == ()
     assert tracking.ended_ids("head") == ("f1",)
     assert tracking.live_ids("another") == ()
 
 
-def test_other_limits_reach_the_cameras_that_are_followed_already(tracking, pan, empty):
+def test_other_limits_reach_the_cameras_that_are_followed_already(tracking, pan, hidden):
     _ids(tracking, [pan[0]])
     tracking.reconfigure(dataclasses.replace(tracking.config, lost_after_s=10, min_face_px=1e4))
-    _ids(tracking, [empty], start_s=5.0)
+    _ids(tracking, [hidden], start_s=5.0)
     (face,) = tracking.process([Frame(pan[1], time_s=6.0, camera="head")])[0]
     assert (face.face_id, face.state) == ("f1", "low_quality")
 

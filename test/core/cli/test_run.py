@@ -17,7 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
+from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli.main import main
+from aue_crl_core.dynamics.smoothing import TemporalFilter
+from aue_crl_core.media.reading.sources import VideoSource
 
 FRAMES = 12
 
@@ -126,6 +129,51 @@ def test_a_video_keeps_the_face_id_and_its_overlay_has_every_frame(capsys, video
     assert pictures[0].shape[1] > 480
 
 
+def test_a_range_of_a_video_has_the_frames_of_the_whole(video_path, tmp_path):
+    for name, options in (("whole", []), ("part", ["--start", "0:00:00.12", "--end", "0.36", "--every", 2])):
+        assert run(video_path, "-o", tmp_path / f"{name}.jsonl", *options) == 0
+    assert [row["frame"] for row in rows_of(tmp_path / "part.jsonl")] == [3, 5, 7]
+    at = {row["frame"]: row["time_s"] for row in rows_of(tmp_path / "whole.jsonl")}
+    assert all(row["time_s"] == at[row["frame"]] for row in rows_of(tmp_path / "part.jsonl"))
+
+
+def test_every_frame_of_a_video_has_a_row_where_that_is_asked_for(video_path, tmp_path):
+    assert run(video_path, "-o", tmp_path / "faces.jsonl", "--every-frame", "--min-face", 600) == 0
+    rows = rows_of(tmp_path / "faces.jsonl")
+    assert [(row["frame"], row["success"]) for row in rows] == [(i, False) for i in range(FRAMES)]
+    (log,) = json.loads((tmp_path / "faces.jsonl.frames.json").read_text())
+    assert log["frames"] == log["frames_without_face"] == FRAMES
+
+
+def test_a_video_is_read_over_time_beside_its_raw_rows(video_path, tmp_path):
+    raw, steady, events = (tmp_path / name for name in ("raw.jsonl", "steady.jsonl", "events.csv"))
+    assert run(video_path, "-o", raw, "--smoothed", steady, "--events", events) == 0
+    assert rows_of(steady)[0] == rows_of(raw)[0], "smoothing begins with the first row"
+    course = TemporalFilter()
+    analyzer = FaceAnalyzer.load(threads=1)
+    for frame, row in zip(VideoSource(str(video_path)), rows_of(steady), strict=True):
+        (face,) = analyzer.process([frame])[0]
+        assert row == course.update(face, frame.time_s).as_record(frame)
+    with events.open(newline="") as file:
+        told = list(csv.DictReader(file))
+    whole = [row for row in told if row["kind"] == "expression"]
+    label = rows_of(steady)[0]["expression"]
+    assert [(row["phase"], row["expression"]) for row in whole if row["phase"] != "peaked"] == [
+        ("began", label),
+        ("ended", label),
+    ]
+    assert (whole[0]["face_id"], whole[0]["frame"], float(whole[0]["began_s"])) == ("f1", "5", 0.0)
+    assert whole[-1]["frame"] == str(FRAMES - 1), "what is on ends with the film"
+
+
+def test_a_resting_face_is_taken_off_what_follows(video_path, tmp_path):
+    assert run(video_path, "--smoothed", tmp_path / "plain.jsonl") == 0
+    assert run(video_path, "--smoothed", tmp_path / "rest.jsonl", "--neutral", 0.2) == 0
+    plain, rest = rows_of(tmp_path / "plain.jsonl"), rows_of(tmp_path / "rest.jsonl")
+    assert plain[:5] == rest[:5]
+    assert sum(rest[-1]["action_units"].values()) < sum(plain[-1]["action_units"].values())
+
+
 def test_two_videos_never_share_an_id(video_path, tmp_path):
     again = tmp_path / "again.mp4"
     again.write_bytes(video_path.read_bytes())
@@ -160,6 +208,21 @@ def test_detector_none_takes_the_whole_image_for_a_face(photograph, tmp_path):
     assert len(rows_of(tmp_path / "faces.jsonl")) == 1
 
 
+@pytest.mark.parametrize("inside", [0.0, 0.1])
+def test_a_picture_that_is_all_face_is_read_without_being_told(photograph, tmp_path, inside):
+    x, y, w, h = 163, 160, 190, 171
+    left, top = int(inside * w), int(inside * h)
+    crop = photograph[y + top : y + h - top, x + left : x + w - left, ::-1]
+    cv2.imwrite(str(tmp_path / "crop.png"), crop)
+    assert run(tmp_path / "crop.png", "-o", tmp_path / "faces.jsonl") == 0
+    assert len(rows_of(tmp_path / "faces.jsonl")) == 1
+
+
+def test_where_no_face_is_found_the_way_to_read_crops_is_named(capsys, folder):
+    assert run(folder / "sky.png") == 0
+    assert "--detector none" in capsys.readouterr().out
+
+
 def test_a_face_below_the_smallest_one_asked_for_is_not_searched(photograph_path, tmp_path):
     assert run(photograph_path, "--min-face", 400, "-o", tmp_path / "faces.jsonl") == 0
     assert rows_of(tmp_path / "faces.jsonl") == []
@@ -185,6 +248,12 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--detector", "cascade", "--detector-model", "x.onnx"], "only 'yunet' takes a file"),
         (["--detector-model", "x.onnx"], "x.onnx"),
         (["--min-face", "-1"], "min_face_px must be above 0"),
+        (["--start", "9", "--end", "3"], "end must be after start (9 seconds)"),
+        (["--start", "-2"], "--start must be seconds or h:mm:ss"),
+        (["--end", "5 min"], "--end must be seconds or h:mm:ss"),
+        (["--events", "e.csv"], "--smoothed and --events must be of films and cameras"),
+        (["--neutral", "2"], "--neutral must be given beside --smoothed or --events"),
+        (["--every", "2"], "a range of frames must be of films and cameras"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_read(

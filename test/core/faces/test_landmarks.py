@@ -99,9 +99,9 @@ def test_no_seed_is_no_face(engine, preprocessing):
     assert locate(engine, preprocessing, []) == []
 
 
-def _square(x: float, side: float, score: float) -> LocatedFace:
+def _square(x: float, side: float, score: float, confirmed: bool = True) -> LocatedFace:
     corners = np.array([[x, 0], [x + side, side]], dtype=np.float32)
-    return LocatedFace(np.repeat(corners, 34, axis=0), score)
+    return LocatedFace(np.repeat(corners, 34, axis=0), score, confirmed=confirmed)
 
 
 def test_of_faces_on_one_place_the_surest_is_kept():
@@ -112,3 +112,17 @@ def test_of_faces_on_one_place_the_surest_is_kept():
 def test_faces_that_only_touch_are_two():
     faces = [_square(0, 100, 0.9), _square(70, 100, 0.8)]
     assert without_doubles(faces) == faces
+
+
+def test_a_face_in_a_surer_one_is_the_same_however_small_it_is():
+    inner, outer = _square(40, 30, 0.8), _square(0, 100, 0.9)
+    assert inner.box.iou(outer.box) < 0.1
+    assert without_doubles([inner, outer]) == [outer]
+
+
+def test_a_followed_face_is_confirmed_by_the_one_that_a_detector_found_on_it():
+    followed, found = _square(0, 100, 0.9, confirmed=False), _square(10, 100, 0.8)
+    (kept,) = without_doubles([followed, found])
+    assert (kept.score, kept.confirmed) == (0.9, True)
+    (alone,) = without_doubles([followed])
+    assert not alone.confirmed

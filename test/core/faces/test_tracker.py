@@ -18,11 +18,12 @@ from aue_crl_core.types import FaceBox, Points
 class Face:
     box: FaceBox
     points: Points
+    confirmed: bool = True
 
 
-def face(x: float, y: float = 0.0, side: float = 100.0) -> Face:
+def face(x: float, y: float = 0.0, side: float = 100.0, confirmed: bool = True) -> Face:
     grid = np.linspace(0.0, side, 68, dtype=np.float32)
-    return Face(FaceBox(x, y, side, side), np.stack([x + grid, y + grid], axis=1))
+    return Face(FaceBox(x, y, side, side), np.stack([x + grid, y + grid], axis=1), confirmed)
 
 
 coordinate = st.floats(-200, 1000)
@@ -179,6 +180,39 @@ def test_seeds_are_the_last_points_of_every_live_track_seen_or_not():
     assert [name for name, _ in seeds] == ["f1", "f2"]
     np.testing.assert_array_equal(seeds[0][1], moved.points)
     np.testing.assert_array_equal(seeds[1][1], second.points)
+
+
+def test_after_a_cut_nobody_is_followed_and_every_track_ends():
+    tracker = FaceTracker()
+    tracker.update([face(0), face(300)], 0.0)
+    tracker.cut()
+    assert tracker.seeds() == []
+    assert tracker.detection_due(0.033) == "at once"
+    assert tracker.update([face(0)], 0.033) == ["f3"]
+    assert tracker.ended_ids == ("f1", "f2")
+    assert tracker.update([face(5)], 0.066) == ["f3"]
+    assert [name for name, _ in tracker.seeds()] == ["f3"]
+
+
+def test_a_face_whose_points_jumped_is_followed_on_only_where_a_detector_confirms_it():
+    tracker = FaceTracker(detect_every=100)
+    tracker.update([face(0)], 0.0)
+    tracker.update([face(20, confirmed=False)], 0.033)
+    assert (len(tracker.seeds()), tracker.detection_due(0.066)) == (1, "")
+    tracker.update([face(80, confirmed=False)], 0.066)
+    assert (tracker.seeds(), tracker.detection_due(0.1)) == ([], "at once")
+    assert tracker.update([face(85)], 0.1) == ["f1"]
+    assert (len(tracker.seeds()), tracker.detection_due(0.133)) == (1, "")
+
+
+def test_a_face_whose_points_jumped_and_that_no_detector_confirms_is_lost():
+    tracker = FaceTracker(detect_every=100)
+    tracker.update([face(0), face(300)], 0.0)
+    tracker.update([face(80, confirmed=False), face(300, confirmed=False)], 0.033)
+    for frame in range(2, 40):
+        tracker.update([face(300, confirmed=False)], frame / 30)
+        assert [name for name, _ in tracker.seeds()] == ["f2"]
+    assert tracker.live_ids == ("f2",)
 
 
 def test_reset_ends_all_and_numbers_go_on():

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from memory_transport import SECOND, START_NS, MemoryTransport
 
 from aue_crl_core import FaceAnalyzer, facs
+from aue_crl_core.dynamics.readings import FaceReading
 from aue_crl_core.faces.crop import apply, roll
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality
 from aue_crl_ros.hri.faces import HriTopics
 from aue_crl_ros.parameters.declarations import Settings
-from aue_crl_ros.session.readings import FaceReading, Observation
+from aue_crl_ros.session.readings import Observation
 
 pytest.importorskip("rosbags")
 

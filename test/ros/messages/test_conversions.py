@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core import FaceAnalyzer, __version__, facs
+from aue_crl_core.dynamics.readings import Event, EventKind, EventPhase, FaceReading
 from aue_crl_core.engines import WEIGHTS_DIRECTORY
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality
 from aue_crl_ros.messages.conversions import (
@@ -30,7 +31,7 @@ from aue_crl_ros.messages.conversions import (
 )
 from aue_crl_ros.messages.interfaces import StoreMessages
 from aue_crl_ros.parameters.declarations import Settings
-from aue_crl_ros.session.readings import Event, EventKind, EventPhase, FaceReading, Observation
+from aue_crl_ros.session.readings import Observation
 
 pytest.importorskip("rosbags")
 

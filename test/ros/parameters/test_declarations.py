@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core.analyzer import AnalyzerConfig
+from aue_crl_core.dynamics.events import EventConfig
 from aue_crl_core.dynamics.smoothing import TemporalConfig
 from aue_crl_core.errors import ConfigError
 from aue_crl_ros.parameters.declarations import PARAMETERS, Parameter, Settings
-from aue_crl_ros.session.events import EventConfig
 
 NUMBERS = [p for p in PARAMETERS.values() if type(p.default) in (int, float)]
 BOUNDED = [pytest.param(p, id=p.name) for p in NUMBERS]

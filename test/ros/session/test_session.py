@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 from session_bench import REPEATABLE, SETTINGS, S, broken, frame
 
 from aue_crl_core import facs
-from aue_crl_ros.session.readings import EventPhase
+from aue_crl_core.dynamics.readings import EventPhase
 from aue_crl_ros.session.session import REPEAT_COMPLAINT_S
 
 

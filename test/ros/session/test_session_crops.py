@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 
 from session_bench import REPEATABLE, frame
 
-from aue_crl_ros.session.readings import EventPhase
+from aue_crl_core.dynamics.readings import EventPhase
 
 
 def test_faces_that_another_detector_cut_out_are_read_under_its_ids_in_one_batch(bench, face_crop, raf_images):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import sys
 
@@ -80,6 +81,50 @@ def test_no_face_no_row_but_a_valid_file(tmp_path, frame, suffix):
         sink.write(frame, [])
     assert path.is_file()
     assert read_rows(path) == []
+
+
+def read_log(path):
+    """What a table says of the frames that were read."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return json.loads(pq.read_metadata(path).metadata[b"aue_crl.frames"])
+    return json.loads(path.with_name(path.name + ".frames.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_the_frames_that_were_read_are_known_with_a_face_or_without(tmp_path, frame, predict, suffix, every_frame):
+    path = tmp_path / f"out{suffix}"
+    film = [dataclasses.replace(frame, index=i, time_s=i / 25) for i in (7, 8, 9)]
+    with open_sink(path, every_frame=every_frame) as sink:
+        for each, faces in zip(film, ([predict("f1"), predict("f2")], [], [predict("f1")]), strict=True):
+            sink.write(each, faces)
+    (log,) = read_log(path)
+    assert (log["source"], log["frames"], log["frames_without_face"]) == (frame.source, 3, 1)
+    assert (log["frame"], log["time_s"], log["faces"]) == ([7, 8, 9], [0.28, 0.32, 0.36], [2, 0, 1])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_frame_has_a_row_where_that_is_asked_for(tmp_path, frame, predict, suffix):
+    path = tmp_path / f"out{suffix}"
+    with open_sink(path, every_frame=True) as sink:
+        sink.write(frame, [predict("f1", "fear")])
+        sink.write(dataclasses.replace(frame, index=8, time_s=0.32), [])
+    if suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            found, none = csv.DictReader(file)
+        assert (found["success"], none["success"]) == ("1", "0")
+        assert [name for name, value in none.items() if value] == ["source", "frame", "time_s", "success"]
+    else:
+        found, none = read_rows(path)
+        assert (found["success"], none["success"]) == (True, False)
+        assert none.get("expression") is None
+        assert none.get("probabilities") is None
+    assert (found["expression"], none["source"], int(none["frame"]), float(none["time_s"])) == (
+        *("fear", frame.source),
+        *(8, 0.32),
+    )
 
 
 def test_the_csv_header_is_there_before_any_face(tmp_path):

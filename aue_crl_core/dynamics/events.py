@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aue_crl_core.config import require
-from aue_crl_ros.session.readings import Event, EventKind, EventPhase, FaceReading
+from aue_crl_core.dynamics.readings import Event, EventKind, EventPhase, FaceReading
 
 PEAK_FALL: Final = 0.1
 """A peak is past when the probability has fallen by so much."""

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from aue_crl_core import facs
+from aue_crl_core.dynamics.events import EventConfig, EventDetector
+from aue_crl_core.dynamics.readings import EventKind, EventPhase, FaceReading
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.types import FaceBox, FacePrediction
-from aue_crl_ros.session.events import EventConfig, EventDetector
-from aue_crl_ros.session.readings import EventKind, EventPhase, FaceReading
 
 MS = 1_000_000
 BEGAN, PEAKED, ENDED = EventPhase.BEGAN, EventPhase.PEAKED, EventPhase.ENDED

@@ -47,8 +47,9 @@ class AnalyzerConfig:
     ends; `min_face_score` below it a candidate is rejected (the score is that of the landmark net and the detector
     together); a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
     `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
-    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`. With `mirror_stills` single images
-    are read in the mirror as well (see `MirroredEngine`); a camera's frames are not, its faces are seen many times.
+    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below` (None: the confidence that the
+    weights' own validation asks for). With `mirror_stills` single images are read in the mirror as well (see
+    `MirroredEngine`); a camera's frames are not, its faces are seen many times.
     """
 
     max_faces: int = 8
@@ -62,14 +63,15 @@ class AnalyzerConfig:
     min_sharpness: float = 8.0
     max_yaw_deg: float = 60.0
     max_pitch_deg: float = 45.0
-    uncertain_below: float = 0.4
+    uncertain_below: float | None = None
 
     def __post_init__(self) -> None:
         require(self.max_faces >= 1, "max_faces", "be at least 1", self.max_faces)
         require(self.detect_every >= 1, "detect_every", "be at least 1 frame", self.detect_every)
         require(0 < self.lost_after_s < math.inf, "lost_after_s", "be above 0 seconds and finite", self.lost_after_s)
         for name in ("min_face_score", "sure_face_score", "uncertain_below"):
-            require(0 <= getattr(self, name) <= 1, name, "be in [0, 1]", getattr(self, name))
+            value = getattr(self, name)
+            require(value is None or 0 <= value <= 1, name, "be in [0, 1]", value)
         for name in ("max_yaw_deg", "max_pitch_deg"):
             require(0 < getattr(self, name) <= 180, name, "be in (0, 180] degrees", getattr(self, name))
         for name in ("min_face_px", "min_sharpness"):
@@ -255,6 +257,12 @@ class FaceAnalyzer:
         for tracker in self._trackers.values():
             tracker.reconfigure(config.detect_every, config.lost_after_s)
 
+    @property
+    def uncertain_below(self) -> float:
+        """The confidence below which an expression is `uncertain`."""
+        chosen = self.config.uncertain_below
+        return self.engine.config.uncertain_below if chosen is None else chosen
+
     def live_ids(self, camera: str) -> tuple[str, ...]:
         """Ids of the faces that are followed on a camera, oldest first; some may be unseen at the moment."""
         return self._trackers[camera].live_ids if camera in self._trackers else ()
@@ -363,7 +371,7 @@ class FaceAnalyzer:
             or not abs(quality.pitch) <= math.radians(c.max_pitch_deg)
         ):
             return "low_quality"
-        return "ok" if confidence >= c.uncertain_below else "uncertain"
+        return "ok" if confidence >= self.uncertain_below else "uncertain"
 
 
 def _id_prefix(number: int) -> str:

@@ -96,7 +96,9 @@ class ModelConfig:
     become weights, a softmax over the AUs (paper) or each one's sigmoid, as in the authors' network for compound
     expressions. `knowledge`: what the prior is to the AU outputs, the targets that they are trained on (paper: they see
     the region vectors alone), or log-odds that the network adds to the evidence of the picture, for which a layer of
-    `evidence_dim` units sees region vectors, expression feature and face points.
+    `evidence_dim` units sees region vectors, expression feature and face points. `uncertain_below`: no part of the
+    shape, but of what the weights are worth: answers of less confidence are better not relied on (see
+    `training.weights.calibration`).
     """
 
     backbone: ModelName = "resnet101"
@@ -115,6 +117,7 @@ class ModelConfig:
     attention: Literal["softmax", "sigmoid"] = "softmax"
     knowledge: Knowledge = "targets"
     evidence_dim: int = 192
+    uncertain_below: float = 0.4
 
     def __post_init__(self) -> None:
         require(
@@ -133,6 +136,7 @@ class ModelConfig:
             "be deconvolution or nearest",
             self.decoder_upsampling,
         )
+        require(0 <= self.uncertain_below <= 1, "uncertain_below", "be in [0, 1]", self.uncertain_below)
         size = self.preprocessing.input_size
         require(size % 32 == 0, "preprocessing.input_size", "be a multiple of 32", size)
         require(

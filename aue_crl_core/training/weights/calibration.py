@@ -2,7 +2,8 @@
 
 Label smoothing, crowd votes and logit adjustment all leave a classifier less sure than it is right. One temperature per
 classifier (Guo et al., ICML 2017) mends that; it is divided into the classifier's weights, so the network's form and
-every decision stay as they are.
+every decision stay as they are. From then on, answers below a confidence are `uncertain`: the curve of risk over
+coverage (El-Yaniv & Wiener, JMLR 2010) says where.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from aue_crl_core.training.stages.stage import sample_points
 
 _RANGE: Final = (0.2, 5.0)
 _STEPS: Final = 40
+_RISK: Final = 0.1
+"""Of the answers that are relied on, at most so many may be wrong on the validation split."""
+_COVERAGES: Final = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -42,9 +46,32 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(torch.tensor((low + high) / 2).exp())
 
 
+def uncertain_below(confidences: Tensor, right: Tensor, risk: float = _RISK) -> float:
+    """The least confidence (float N) from which on at most `risk` of the answers (`right` bool N) are wrong.
+
+    Where even the surest are wrong more often: the largest confidence.
+    """
+    surest, order = confidences.double().sort(descending=True)
+    wrong = (~right[order]).double().cumsum(0) / torch.arange(1, len(order) + 1)
+    within = (wrong <= risk).nonzero()
+    return float(surest[int(within[-1]) if len(within) else 0])
+
+
+def risk_over_coverage(confidences: Tensor, right: Tensor) -> list[dict[str, float]]:
+    """Of the surest answers, a share `coverage`: how many are wrong, and from which confidence they are."""
+    surest, order = confidences.double().sort(descending=True)
+    rows = []
+    for coverage in _COVERAGES:
+        kept = max(1, round(coverage * len(order)))
+        risk = float((~right[order[:kept]]).double().mean())
+        rows.append({"coverage": coverage, "risk": round(risk, 4), "confidence": round(float(surest[kept - 1]), 4)})
+    return rows
+
+
 @torch.inference_mode()
 def calibrate(checkpoint: Path, loader: Iterable[Sample], device: str) -> dict[str, float]:
-    """Scale both expression classifiers of a checkpoint in place; returns the temperatures, which it also records.
+    """Scale both expression classifiers of a checkpoint in place; returns the temperatures, which it also records, with
+    the curve of risk over coverage and the confidence that follows from it (`ModelConfig.uncertain_below`).
 
     A second call changes nothing: the temperatures of a calibrated classifier are 1.
     """
@@ -65,6 +92,11 @@ def calibrate(checkpoint: Path, loader: Iterable[Sample], device: str) -> dict[s
         temperatures[f"{name}_temperature"] = temperature
         for parameter in classifier.parameters():
             parameter.data.div_(temperature)
+    calibrated = torch.softmax(torch.cat(logits["fused"]).double() / temperatures["fused_temperature"], dim=1)
+    confidences, answers = calibrated.max(dim=1)
+    right = answers == torch.cat(labels)
+    network.config = replace(network.config, uncertain_below=round(uncertain_below(confidences, right), 3))
+    metrics = {**info.metrics, **temperatures, "risk_over_coverage": risk_over_coverage(confidences, right)}
     prior = None if info.prior is None else torch.tensor(info.prior)
-    save_network(checkpoint, network, replace(info, metrics={**info.metrics, **temperatures}), prior)
+    save_network(checkpoint, network, replace(info, config=network.config, metrics=metrics), prior)
     return temperatures

@@ -43,6 +43,21 @@ def test_the_state_follows_the_limits(analyzer, photograph, name, value, state):
     assert face.state == state
 
 
+def test_the_weights_say_what_is_uncertain_unless_the_user_does(analyzer, photograph):
+    class Doubtful:
+        """The same engine, whose weights' validation asks for certainty."""
+
+        def __getattr__(self, name):
+            return getattr(analyzer.engine, name)
+
+        config = dataclasses.replace(analyzer.engine.config, uncertain_below=1.0)
+
+    (face,) = FaceAnalyzer(Doubtful(), analyzer.detector)(photograph)
+    assert face.state == "uncertain"
+    (face,) = FaceAnalyzer(Doubtful(), analyzer.detector, AnalyzerConfig(uncertain_below=0.0))(photograph)
+    assert face.state == "ok"
+
+
 def test_a_blurred_face_is_less_sharp(analyzer, hopper, photograph):
     (blurred,) = analyzer(cv2.GaussianBlur(photograph, (0, 0), 4))
     assert blurred.quality.sharpness < 0.3 * hopper.quality.sharpness

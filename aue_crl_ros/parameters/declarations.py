@@ -114,7 +114,9 @@ class Settings:
     max_pitch_deg: float = _parameter(
         45.0, "Faces raised or lowered further are LOW_QUALITY, degrees.", low=5, high=180
     )
-    uncertain_below: float = _parameter(0.4, "Less likely expressions are UNCERTAIN.", low=0, high=1)
+    uncertain_below: float = _parameter(
+        -1.0, "Less likely expressions are UNCERTAIN; below 0: as the weights' own validation asks for.", low=-1, high=1
+    )
     smoothing_s: float = _parameter(
         0.3, "Time constant of the smoothing, seconds of the images' clock; 0: none.", low=0, high=10
     )
@@ -160,14 +162,12 @@ class Settings:
             min_sharpness=self.min_sharpness,
             max_yaw_deg=self.max_yaw_deg,
             max_pitch_deg=self.max_pitch_deg,
-            uncertain_below=self.uncertain_below,
+            uncertain_below=None if self.uncertain_below < 0 else self.uncertain_below,
         )
 
-    def temporal(self) -> TemporalConfig:
-        """What the smoothing needs of it."""
-        return TemporalConfig(
-            smoothing_s=self.smoothing_s, hysteresis=self.hysteresis, uncertain_below=self.uncertain_below
-        )
+    def temporal(self, uncertain_below: float) -> TemporalConfig:
+        """What the smoothing needs of it, and of the analyzer (`FaceAnalyzer.uncertain_below`)."""
+        return TemporalConfig(self.smoothing_s, self.hysteresis, uncertain_below)
 
 
 def _declared() -> dict[str, Parameter]:

@@ -154,7 +154,7 @@ class Session:
     def _apply(self, settings: Settings) -> None:
         self._analyzer.reconfigure(settings.analyzer())
         events = EventConfig(settings.unit_on, settings.unit_off, settings.min_event_s)
-        self._course.configure(settings.temporal(), events)
+        self._course.configure(settings.temporal(self._analyzer.uncertain_below), events)
         self._applied = settings
 
     def _observe(self, frames: Sequence[PendingFrame]) -> list[Observation]:

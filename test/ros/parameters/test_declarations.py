@@ -145,8 +145,9 @@ def test_values_that_are_taken_make_valid_settings_and_valid_parts(data):
         kind = type(p.default)
         values[p.name] = data.draw(strategy(kind(p.low), kind(p.high)), p.name)
     values["unit_off"] = min(values["unit_off"], values["unit_on"])
+    values["uncertain_below"] = abs(values["uncertain_below"])
     settings = Settings().changed(values)
-    for part in (settings.analyzer(), settings.temporal()):
+    for part in (settings.analyzer(), settings.temporal(values["uncertain_below"])):
         for field in dataclasses.fields(part):
             if field.name in values:
                 assert getattr(part, field.name) == values[field.name]
@@ -207,18 +208,26 @@ def test_a_wrong_value_of_what_cannot_change_is_called_wrong():
 def test_the_defaults_are_those_of_the_parts(part):
     shared = [field.name for field in dataclasses.fields(part) if field.name in PARAMETERS]
     assert shared
-    live = {"background_search": True}  # offline, the same images must give the same faces
+    live = {
+        "background_search": True,  # offline, the same images must give the same faces
+        "uncertain_below": -1.0,  # a parameter can't be None
+    }
     for name in shared:
         assert PARAMETERS[name].default == live.get(name, getattr(part, name))
 
 
 def test_the_parts_read_their_own_values():
-    numbers = {p.name: p.low + (p.high - p.low) / 4 for p in NUMBERS}
+    numbers = {p.name: p.low + 0.7 * (p.high - p.low) for p in NUMBERS}
     settings = Settings().changed({n: v for n, v in numbers.items() if isinstance(PARAMETERS[n].default, float)})
     settings = settings.changed({"max_faces": 5, "detect_every": 7, "background_search": False})
-    for part in (settings.analyzer(), settings.temporal()):
+    for part in (settings.analyzer(), settings.temporal(settings.uncertain_below)):
         for field in dataclasses.fields(part):
             if field.name in PARAMETERS:
                 assert getattr(part, field.name) == getattr(settings, field.name) != PARAMETERS[field.name].default
     assert Settings().analyzer() == AnalyzerConfig(background_search=True)
-    assert Settings().temporal() == TemporalConfig()
+    assert Settings().temporal(0.4) == TemporalConfig()
+
+
+def test_below_0_the_weights_say_what_is_uncertain():
+    assert Settings().analyzer().uncertain_below is None
+    assert Settings(uncertain_below=0.0).analyzer().uncertain_below == 0.0

@@ -19,6 +19,8 @@ else:
     settings.register_profile("any machine", deadline=None)  # no test depends on how fast it is
     settings.load_profile("any machine")
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests load onnxruntime before the package does
+
 SHARED = Path(os.environ.get("AUE_CRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.errors import ConfigError, MissingDependencyError, OutputError, import_failure
 from aue_crl_core.media.writing.closing import ClosesOnExit
+from aue_crl_core.media.writing.growing import GrowingFile
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from typing_extensions import Self
 
 _PARQUET_ROWS: Final = 1024
+_COMPRESSION: Final = "zstd"
 
 
 class Sink(Protocol):
     """Takes each frame's predictions; a context manager, whose exit completes the file also after an error."""
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        """Add one row a face; a frame without faces adds none."""
+        """Add one row a face; a frame without faces adds none.
+
+        Raises:
+            OutputError: the disk is full, the file is gone; what is in it is whole.
+        """
 
     def close(self) -> None:
-        """Complete the file; further calls do nothing."""
+        """Complete the file; further calls do nothing. Raises as `write`."""
 
     def __enter__(self) -> Self: ...
 
@@ -53,21 +61,23 @@ def open_sink(path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRE
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         return kinds[path.suffix.lower()](path, expressions)
+    except OutputError as error:
+        raise ConfigError(f"output {error}") from error
     except OSError as error:
         raise ConfigError(f"output {path} cannot be written: {error.strerror or error}") from error
 
 
 class JsonlSink(ClosesOnExit):
-    """One JSON object a line (`FacePrediction.as_record`), flushed with every frame, so that a crash loses none."""
+    """One JSON object a line (`FacePrediction.as_record`); a frame at once, so that no full disk cuts a line."""
 
     def __init__(self, path: Path, expressions: Sequence[str]) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file = GrowingFile(path)
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._file.writelines(json.dumps(face.as_record(frame), ensure_ascii=False) + "\n" for face in predictions)
-        self._file.flush()
+        lines = [json.dumps(face.as_record(frame), ensure_ascii=False) + "\n" for face in predictions]
+        self._file.write("".join(lines).encode())
+        self._file.end_piece()
 
     def close(self) -> None:
         self._file.close()
@@ -90,38 +100,41 @@ def csv_columns(expressions: Sequence[str]) -> list[str]:
 
 
 class CsvSink(ClosesOnExit):
-    """Flat columns (`csv_columns`), the header also without any face; flushed with every frame."""
+    """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
 
     def __init__(self, path: Path, expressions: Sequence[str]) -> None:
         self._expressions = tuple(expressions)
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(csv_columns(expressions))
-        self._file.flush()
+        self._file = GrowingFile(path)
+        self._add([csv_columns(expressions)])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        for face in predictions:
-            record: dict[str, Any] = face.as_record(frame)
-            self._rows.writerow(
-                [
-                    *(record[name] for name in ("source", "frame", "time_s", "face_id")),
-                    *record["box"],
-                    *(record[name] for name in ("expression", "confidence", "state")),
-                    *(record["probabilities"].get(name) for name in self._expressions),
-                    *(record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS),
-                    *(point[axis] for axis in (0, 1) for point in record["landmarks"]),
-                ]
-            )
-        self._file.flush()
+        self._add([self._row(face.as_record(frame)) for face in predictions])
 
     def close(self) -> None:
         self._file.close()
+
+    def _row(self, record: dict[str, Any]) -> list[Any]:
+        return [
+            *(record[name] for name in ("source", "frame", "time_s", "face_id")),
+            *record["box"],
+            *(record[name] for name in ("expression", "confidence", "state")),
+            *(record["probabilities"].get(name) for name in self._expressions),
+            *(record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS),
+            *(point[axis] for axis in (0, 1) for point in record["landmarks"]),
+        ]
+
+    def _add(self, rows: list[list[Any]]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows)
+        self._file.write(text.getvalue().encode())
+        self._file.end_piece()
 
 
 class ParquetSink(ClosesOnExit):
     """The JSONL record as typed, nested columns, in row groups of about 1024 faces, so that a film never fills memory.
 
-    Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file.
+    Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file. Before a
+    group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
     def __init__(self, path: Path, expressions: Sequence[str]) -> None:
@@ -148,26 +161,59 @@ class ParquetSink(ClosesOnExit):
             ]
         )
         self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._records: list[dict[str, object]] = []
-        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(str(self._part), self._schema, compression="zstd")
+        self._file = GrowingFile(path.with_name(path.name + ".part"), name=path)
+        self._footers = 0
+        self._reserve(self._schema.empty_table())
+        self._waiting: list[list[dict[str, object]]] = []
+        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(self._file, self._schema, compression=_COMPRESSION)
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._records.extend(face.as_record(frame) for face in predictions)
-        if len(self._records) >= _PARQUET_ROWS:
-            self._write_rows()
+        if predictions:
+            self._waiting.append([face.as_record(frame) for face in predictions])
+        if sum(map(len, self._waiting)) >= _PARQUET_ROWS:
+            self._store_waiting()
+        self._file.end_piece()
 
     def close(self) -> None:
         if self._writer is None:
             return
-        self._write_rows()
-        self._writer.close()
-        self._writer = None
-        os.replace(self._part, self._path)
+        with closing(self._file):
+            try:
+                self._store_waiting()
+            finally:
+                writer, self._writer = self._writer, None
+                writer.close()
+                self._file.finish_as(self._path)
 
-    def _write_rows(self) -> None:
+    def _store_waiting(self) -> None:
+        frames, self._waiting = self._waiting, []
+        if frames:
+            self._store(frames)
+
+    def _store(self, frames: Sequence[Sequence[dict[str, object]]]) -> None:
+        """Write frames as a row group; as several, where there is not room for all of them."""
         import pyarrow as pa
 
-        if self._records:
-            self._writer.write_table(pa.Table.from_pylist(self._records, schema=self._schema))
-            self._records.clear()
+        table = pa.Table.from_pylist([record for frame in frames for record in frame], schema=self._schema)
+        try:
+            self._reserve(table)
+        except OutputError:
+            if len(frames) == 1:
+                raise
+            half = len(frames) // 2
+            self._store(frames[:half])
+            self._store(frames[half:])
+            return
+        self._writer.write_table(table)
+
+    def _reserve(self, table: pa.Table) -> None:
+        """Take room for a row group and for the footer after it, no longer than those of all groups as single files."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        alone = pa.BufferOutputStream()
+        pq.write_table(table, alone, compression=_COMPRESSION)
+        data = alone.getvalue()
+        footers = self._footers + 2 * int.from_bytes(data[-8:-4].to_pybytes(), "little")  # twice: offsets are longer
+        self._file.reserve(data.size + footers)
+        self._footers = footers

@@ -135,6 +135,25 @@ def test_two_videos_never_share_an_id(video_path, tmp_path):
     assert ids == {video_path: {"f1"}, again: {"g1"}}
 
 
+@pytest.mark.parametrize("option", ["--output=faces.jsonl", "--output=faces.parquet", "--overlay=drawn.mp4"])
+def test_a_full_disk_is_said_in_one_line(capsys, monkeypatch, photograph_path, tmp_path, disk_with, option):
+    if option.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    with disk_with(800):
+        assert run(photograph_path, option) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert f"{option.partition('=')[2]} cannot be written any further: " in line
+
+
+def test_a_place_that_takes_nothing_is_said_in_one_line(capsys, photograph_path, tmp_path):
+    (tmp_path / "faces.jsonl").symlink_to("/dev/full")
+    assert run(photograph_path, "-o", tmp_path / "faces.jsonl") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/faces.jsonl cannot be written any further: No space left on device")
+
+
 def test_parquet_holds_the_same_as_jsonl(folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     for name in ("faces.parquet", "faces.jsonl"):

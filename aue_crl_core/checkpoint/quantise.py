@@ -16,6 +16,7 @@ from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.engines.base import EngineOutput
 from aue_crl_core.engines.onnx import OnnxEngine, int8_path
+from aue_crl_core.hashing import seal
 from aue_crl_core.onnx_session import load_onnxruntime
 
 CALIBRATION_FACES: Final = 400
@@ -77,6 +78,7 @@ def quantise(model: Path, faces: Sequence[Feed]) -> Path:
     quantised.metadata_props.extend(onnx.load(model).metadata_props)
     unfinished = output.with_name(output.name + ".part")
     onnx.save(quantised, unfinished)
+    seal(unfinished)
     unfinished.replace(output)
     return output
 

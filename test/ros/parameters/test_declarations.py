@@ -124,7 +124,7 @@ def test_only_the_choices_are_taken(parameter):
 
 @pytest.mark.parametrize("topic", ["front camera", "/a//b", "1st", "a/", "{robot}/image"])
 def test_an_image_topic_must_be_a_ros_name(topic):
-    with pytest.raises(ConfigError, match="in a ROS name must|a ROS name must be tokens") as refused:
+    with pytest.raises(ConfigError, match=r"in a ROS name must|a ROS name must be tokens") as refused:
         Settings(image_topics=("image", topic))
     assert repr(topic) in str(refused.value)
 

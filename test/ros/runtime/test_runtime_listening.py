@@ -110,7 +110,7 @@ def test_a_calibration_needs_images_too(make, transport, ask, photograph, eventu
     assert transport.inputs()
     for i in (1, 2):
         ask(photograph, START_NS + i * 10**9)
-    assert answer.result(timeout=10).frames > 0
+    assert answer.result(timeout=60).frames > 0
     runtime.poll()
     assert not transport.inputs()
 

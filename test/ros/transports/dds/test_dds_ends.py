@@ -86,7 +86,7 @@ def test_the_process_ends_with_or_without_close(domain, ending):
         f"transport.publisher('/text', '{TEXT}', RESULT)\n"
         f"{ending}\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -19,6 +19,10 @@ class DatasetError(AueCrlError, ValueError):
     """A dataset or its index is incomplete, or does not fit the schema."""
 
 
+class OutputError(AueCrlError, OSError):
+    """A file of results cannot be written any further, or is no longer where it was begun."""
+
+
 class BagError(AueCrlError, ValueError):
     """A rosbag is damaged or of another kind, or cannot be written."""
 

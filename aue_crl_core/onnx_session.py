@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
 
-_NO_CUDA = "use --device cpu, install onnxruntime-gpu with its CUDA libraries, or use --engine torch"
+TELEMETRY_SWITCH: Final = "ORT_DISABLE_TELEMETRY"
+_NO_CUDA: Final = "use --device cpu, install onnxruntime-gpu with its CUDA libraries, or use --engine torch"
+
+
+def load_onnxruntime(module: str = "onnxruntime") -> Any:
+    """onnxruntime, or a module of it, told before it loads to report nothing to its makers. All imports of it go here.
+
+    It reads the environment variable once, as it loads; where that is set already, its value stays.
+
+    Raises:
+        ImportError: it is not installed, or does not import.
+    """
+    os.environ.setdefault(TELEMETRY_SWITCH, "1")
+    return importlib.import_module(module)
 
 
 def make_session(model: Path | bytes, device: str = "cpu", threads: int | None = None, name: str = "") -> Any:
@@ -24,8 +39,8 @@ def make_session(model: Path | bytes, device: str = "cpu", threads: int | None =
     """
     name = name or str(model)
     try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as state
+        onnxruntime = load_onnxruntime()
+        state = load_onnxruntime("onnxruntime.capi.onnxruntime_pybind11_state")
     except ImportError as error:
         reason = import_failure(error, "onnxruntime")
         raise MissingDependencyError("onnxruntime", "", "the onnx engine", reason) from error

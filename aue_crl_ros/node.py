@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from typing import Any, Final
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
@@ -164,7 +166,8 @@ def _ros_value(value: object) -> object:
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=parameter.description)
+    # dynamic typing: the declaration decides what is taken, a whole number for a float too, and says what is not
+    descriptor = ParameterDescriptor(description=parameter.description, dynamic_typing=True)
     notes = [] if not parameter.choices else [f"one of {', '.join(parameter.choices)}"]
     notes += [] if parameter.live else ["changes in the unconfigured state only"]
     descriptor.additional_constraints = "; ".join(notes)
@@ -180,13 +183,17 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
 def main() -> int:
     """Spin until SIGINT or SIGTERM; the exit code is 1 where the node could not be made."""
     # Ctrl-C comes twice, from the terminal and from launch; with rclpy's handlers the second cuts the clean-up short.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # RCLError: a log level, a remapping or a file of parameters that is none
+        print(f"error: the node's arguments cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: stop.set())
     try:
         node = ExpressionNode()
-    except AueCrlError as error:
+    except (AueCrlError, ParameterException) as error:
         rclpy.logging.get_logger("aue_crl").fatal(str(error))
         rclpy.try_shutdown()
         return 1

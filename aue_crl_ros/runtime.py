@@ -181,18 +181,20 @@ class ExpressionRuntime:
             return [HriFaces(self._transport, s, self.session.offer)]
         kind = IMAGE_TYPES[s.image_transport]
         return [
-            self._transport.subscription(topic + self._ending, kind, SENSOR, self._taker(camera))
+            self._transport.subscription(self._input(topic), kind, SENSOR, self._taker(camera))
             for topic, camera in zip(s.image_topics, self._cameras, strict=True)
         ]
 
     def _resolved_cameras(self) -> tuple[str, ...]:
         if self._settings.face_source != "camera":
             return ()
-        return tuple(self._transport.resolve(topic + self._ending) for topic in self._settings.image_topics)
+        return tuple(self._transport.resolve(self._input(topic)) for topic in self._settings.image_topics)
 
-    @property
-    def _ending(self) -> str:
-        return "/compressed" if self._settings.image_transport == "compressed" else ""
+    def _input(self, topic: str) -> str:
+        """What to listen to. As image_transport does it, `/compressed` follows the topic that a remapping leads to."""
+        if self._settings.image_transport == "compressed":
+            return f"{self._transport.resolve(topic)}/compressed"
+        return topic
 
     def _taker(self, camera: str) -> Callable[[Any], None]:
         compressed = self._settings.image_transport == "compressed"

@@ -1,10 +1,13 @@
 """ros2 launch aue_crl expression.launch.py image_topic:=/camera/image_raw"""
 
+import difflib
+
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
 from launch.conditions import IfCondition
 from launch.events import matches_action
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
@@ -23,8 +26,18 @@ ARGUMENTS = {
     "hri": ("", "true: publish the ROS4HRI (REP-155) topics."),
     "log_level": ("info", "debug, info, warn or error."),
 }
+CHOICES = {"log_level": ["debug", "info", "warn", "error"]}
 # Given on the command line, these go before the file of parameters; left empty, the file's (or the default) holds.
 OVERRIDES = ("image_transport", "device", "weights", "hri")
+
+
+def warn_of_unknown(context: LaunchContext) -> None:
+    """Name the arguments that were given and do not exist; a launch file that includes this one hands on its own."""
+    unknown = sorted(set(context.launch_configurations) - set(ARGUMENTS))
+    close = {name: difflib.get_close_matches(name, ARGUMENTS, 1) for name in unknown}
+    told = [f"{name} (did you mean {close[name][0]}?)" if close[name] else name for name in unknown]
+    if told:
+        get_logger("expression.launch.py").warning(f"no argument is called {', '.join(told)}")
 
 
 def make_node(context: LaunchContext) -> list[Action]:
@@ -40,10 +53,7 @@ def make_node(context: LaunchContext) -> list[Action]:
         name="aue_crl",
         namespace=values["namespace"],
         parameters=parameters,
-        remappings=[
-            ("image", values["image_topic"]),
-            ("image/compressed", f"{values['image_topic']}/compressed"),
-        ],
+        remappings=[("image", values["image_topic"])],
         arguments=["--ros-args", "--log-level", f"aue_crl:={values['log_level']}"],
         output="screen",
     )
@@ -71,7 +81,7 @@ def make_node(context: LaunchContext) -> list[Action]:
 
 def generate_launch_description() -> LaunchDescription:
     declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
+        DeclareLaunchArgument(name, default_value=default, description=text, choices=CHOICES.get(name))
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*declared, OpaqueFunction(function=make_node)])
+    return LaunchDescription([*declared, OpaqueFunction(function=warn_of_unknown), OpaqueFunction(function=make_node)])

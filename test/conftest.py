@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import cv2
@@ -19,7 +21,26 @@ else:
     settings.register_profile("any machine", deadline=None)  # no test depends on how fast it is
     settings.load_profile("any machine")
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests load onnxruntime before the package does
+
 SHARED = Path(os.environ.get("AUE_CRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def disk_with() -> Callable[[int], AbstractContextManager[None]]:
+    """Within `disk_with(size)`, no file grows beyond so many bytes: writing fails as it does on a full disk."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 def _archive(name: str) -> Path:

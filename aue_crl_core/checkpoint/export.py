@@ -20,6 +20,7 @@ from aue_crl_core.config import require
 from aue_crl_core.engines.base import Crops, EngineOutput
 from aue_crl_core.engines.onnx import OnnxEngine, landmarks_path
 from aue_crl_core.engines.torch import TorchEngine
+from aue_crl_core.hashing import seal
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
 from aue_crl_core.types import Image
 
@@ -95,6 +96,7 @@ def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, inf
     helper.set_model_props(model, {METADATA_KEY: info.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, part)
+    seal(part)
     part.replace(path)
 
 

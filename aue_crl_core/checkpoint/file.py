@@ -1,7 +1,7 @@
 """All weight files: safetensors that carry their model configuration, vocabulary, pre-processing, data and metrics.
 
 A checkpoint holds the network's tensors under their own names and the learned prior as `prior.table`. Its metadata key
-`aue_crl` is the JSON of `CheckpointInfo`. Nothing in it is executed on loading.
+`aue_crl` is the JSON of `CheckpointInfo`, with the hash of the file. Nothing in it is executed on loading.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from torch import Tensor
 
 from aue_crl_core import facs
 from aue_crl_core.config import ModelConfig, from_dict
+from aue_crl_core.engines.base import check_intact
 from aue_crl_core.errors import CheckpointError, ConfigError
+from aue_crl_core.hashing import UNSEALED, seal
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
 
 FORMAT_VERSION = 1
 METADATA_KEY = "aue_crl"
 PRIOR_KEY = "prior.table"
+_SEAL = "seal"
 _PRIOR_INSIDE = "prior_odds.table"
 """The prior of a network that has it inside (`ModelConfig.knowledge` "odds")."""
 
@@ -50,10 +53,10 @@ class CheckpointInfo:
     prior: tuple[tuple[float, ...], ...] | None = None
 
     def to_json(self) -> str:
-        """The metadata text."""
+        """The metadata text, with room for the hash of the file that it goes into (see `hashing.seal`)."""
         values = dataclasses.asdict(self)
         values.pop("prior")
-        return json.dumps(values)
+        return json.dumps(values | {_SEAL: UNSEALED})
 
 
 def save_network(
@@ -95,6 +98,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     part.touch()
     mode = part.stat().st_mode
     save_file(tensors, part, metadata)
+    seal(part)
     part.chmod(mode)
     part.replace(path)
 
@@ -122,6 +126,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
     if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION:
         values = values if isinstance(values, dict) else {}
         raise CheckpointError(f"{path} must be of format {FORMAT_VERSION}, got {values.get('version')!r}")
+    values.pop(_SEAL, None)
     try:
         info = from_dict(CheckpointInfo, values, str(path))
     except ConfigError as error:
@@ -138,10 +143,10 @@ def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, Checkpo
     """Read a checkpoint: the network in evaluation mode on `device`, float32, and what it says about itself.
 
     Raises:
-        CheckpointError: as `read_info`, or tensors that do not fit the configuration.
+        CheckpointError: as `read_info`, tensors that do not fit the configuration, or a file that has changed.
     """
     info = read_info(path)
-    tensors = load_file(path)
+    tensors = _tensors(path)
     prior = tensors.pop(PRIOR_KEY, tensors.get(_PRIOR_INSIDE))
     network = build_network(info.config)
     try:
@@ -151,6 +156,11 @@ def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, Checkpo
     if prior is not None:
         info = dataclasses.replace(info, prior=tuple(map(tuple, prior.tolist())))
     return network.float().eval().to(device), info
+
+
+def _tensors(path: str | Path) -> dict[str, Tensor]:
+    check_intact(Path(path))
+    return load_file(path)
 
 
 def read_prior(path: str | Path) -> tuple[tuple[float, ...], ...] | None:
@@ -175,7 +185,7 @@ def load_landmark_net(network: AueCrl, path: Path) -> None:
     """
     read_info(path)
     prefix = "landmark_net."
-    tensors = {name[len(prefix) :]: t.float() for name, t in load_file(path).items() if name.startswith(prefix)}
+    tensors = {name[len(prefix) :]: t.float() for name, t in _tensors(path).items() if name.startswith(prefix)}
     if not tensors:
         raise CheckpointError(f"{path} has no landmark net; train one with: aue-crl train --stage landmark")
     try:

@@ -16,6 +16,8 @@ from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.engines.base import EngineOutput
 from aue_crl_core.engines.onnx import OnnxEngine, int8_path
+from aue_crl_core.hashing import seal
+from aue_crl_core.onnx_session import load_onnxruntime
 
 CALIBRATION_FACES: Final = 400
 _BATCH: Final = 32
@@ -44,10 +46,11 @@ def quantise(model: Path, faces: Sequence[Feed]) -> Path:
     keep seven bits, so that sums do not overflow on a processor without VNNI.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Faces(CalibrationDataReader):
+    quantization = load_onnxruntime("onnxruntime.quantization")
+    shape_inference = load_onnxruntime("onnxruntime.quantization.shape_inference")
+
+    class Faces(quantization.CalibrationDataReader):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             self._rest = iter(faces)
 
@@ -57,24 +60,25 @@ def quantise(model: Path, faces: Sequence[Feed]) -> Path:
     output = int8_path(model)
     with tempfile.TemporaryDirectory() as folder:
         prepared, part = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
+        shape_inference.quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        quantization.quantize_static(
             str(prepared),
             str(part),
             Faces(),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=_depthwise(onnx.load(prepared)),
             per_channel=True,
             reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
         )
         quantised = onnx.load(part)
     del quantised.metadata_props[:]
     quantised.metadata_props.extend(onnx.load(model).metadata_props)
     unfinished = output.with_name(output.name + ".part")
     onnx.save(quantised, unfinished)
+    seal(unfinished)
     unfinished.replace(output)
     return output
 

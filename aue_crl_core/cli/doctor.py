@@ -24,6 +24,7 @@ from aue_crl_core.engines.onnx import METADATA_KEY, landmarks_path
 from aue_crl_core.errors import AueCrlError
 from aue_crl_core.faces.detection.choice import DetectorName, detector_status, make_detector
 from aue_crl_core.media.reading.pixels import load_image
+from aue_crl_core.onnx_session import load_onnxruntime, make_session
 from aue_crl_core.types import FaceBox, Image
 
 
@@ -94,7 +95,8 @@ def _version(package: _Package) -> tuple[str | None, str]:
         except importlib.metadata.PackageNotFoundError:
             return None, f"; {_install(package)}"
     try:
-        module = importlib.import_module(package.module)
+        load = load_onnxruntime if package.module == "onnxruntime" else importlib.import_module
+        module = load(package.module)
     except ModuleNotFoundError:
         return None, f"; {_install(package)}"
     except ImportError as error:
@@ -140,9 +142,7 @@ def _metadata(name: str) -> dict[str, Any]:
     """What the ONNX file says about itself, without torch."""
     path = find_weights(name, "onnx")
     make_engine(name, "onnx")  # raises where onnxruntime or the files are missing or damaged
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = make_session(path)
     return json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
 
 

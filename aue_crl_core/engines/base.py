@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import ModelConfig
+from aue_crl_core.errors import CheckpointError
+from aue_crl_core.hashing import is_intact
 
 Floats = NDArray[np.float32]
 Crops = NDArray[np.uint8]
@@ -30,6 +34,32 @@ class EngineOutput:
     attention: Floats
 
 
+def check_intact(path: Path) -> None:
+    """See that a file of weights is as it was written; files of before the hash, and of others, have none.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    if not is_intact(path):
+        raise CheckpointError(
+            f"{path} is not as it was written: its content does not fit the hash in it; copy or export it again"
+        )
+
+
+def finite(outputs: Sequence[Floats], weights: Path) -> Sequence[Floats]:
+    """What a network said, as it is.
+
+    Raises:
+        CheckpointError: some of it is no number.
+    """
+    if not all(np.isfinite(array).all() for array in outputs):
+        raise CheckpointError(
+            f"the network of {weights} must give finite numbers, got NaN or infinity: its weights are damaged; copy or "
+            "export them again (aue-crl doctor tries the shipped ones)"
+        )
+    return outputs
+
+
 class Engine(Protocol):
     """Runs the landmark net and the expression network on batches of crops."""
 
@@ -39,7 +69,11 @@ class Engine(Protocol):
     landmark_size: int
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
-        """Crops uint8 BxLxLx3 RGB (L = `landmark_size`) -> points Bx68x2 in crop pixels, face scores B in [0, 1]."""
+        """Crops uint8 BxLxLx3 RGB (L = `landmark_size`) -> points Bx68x2 in crop pixels, face scores B in [0, 1].
+
+        Raises:
+            CheckpointError: an output is not finite; so does `predict`.
+        """
         ...
 
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:

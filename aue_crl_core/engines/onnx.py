@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aue_crl_core.config import ModelConfig, from_dict
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite
 from aue_crl_core.engines.processor import multiplies_int8
 from aue_crl_core.errors import CheckpointError
 from aue_crl_core.onnx_session import make_session
@@ -50,20 +50,21 @@ class OnnxEngine:
         if precision == "auto":
             precision = "int8" if device == "cpu" and whole.is_file() and multiplies_int8() else "fp32"
         self.precision = precision
-        expression = whole if precision == "int8" else path
-        self._expression = _session(expression, device, threads)
-        self.config = _config(self._expression, expression)
-        self._landmarks = _session(landmarks_path(path), device, threads)
+        self._file = whole if precision == "int8" else path
+        self._landmarks_file = landmarks_path(path)
+        self._expression = _session(self._file, device, threads)
+        self.config = _config(self._expression, self._file)
+        self._landmarks = _session(self._landmarks_file, device, threads)
         self.landmark_size = self._landmarks.get_inputs()[0].shape[1]
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
-        points, scores = self._landmarks.run(None, {"images": crops})
+        points, scores = finite(self._landmarks.run(None, {"images": crops}), self._landmarks_file)
         return points, scores
 
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
-        return EngineOutput(*self._expression.run(None, {"images": crops, "points": points}))
+        return EngineOutput(*finite(self._expression.run(None, {"images": crops, "points": points}), self._file))
 
     def close(self) -> None:
         """See `Engine`."""
@@ -77,6 +78,7 @@ def _session(path: Path, device: str, threads: int | None) -> Any:
         raise CheckpointError(
             f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {plain}{how}"
         )
+    check_intact(path)
     return make_session(path, device, threads)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from aue_crl_core.checkpoint import load_network
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats, finite
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
 
@@ -27,6 +27,7 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = device
+        self._file = path
         network, info = load_network(path, device)
         network = network.to(memory_format=torch.channels_last)
         self.config = info.config
@@ -37,14 +38,15 @@ class TorchEngine:
     @torch.inference_mode()
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
-        points, scores = self._landmarks(torch.from_numpy(crops).to(self.device))
-        return points.cpu().numpy(), scores.cpu().numpy()
+        outputs = self._landmarks(torch.from_numpy(crops).to(self.device))
+        points, scores = finite([o.cpu().numpy() for o in outputs], self._file)
+        return points, scores
 
     @torch.inference_mode()
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
         outputs = self._expression(*(torch.from_numpy(a).to(self.device) for a in (crops, points)))
-        return EngineOutput(*(o.cpu().numpy() for o in outputs))
+        return EngineOutput(*finite([o.cpu().numpy() for o in outputs], self._file))
 
     def close(self) -> None:
         """See `Engine`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from aue_crl_core.training.batches.loading import (
     with_validation,
 )
 from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.directory.lock import locked
 from aue_crl_core.training.directory.paths import RunPaths, open_run
 from aue_crl_core.training.directory.session import Session
 from aue_crl_core.training.directory.state import read_progress
@@ -64,8 +65,8 @@ def train(
     GPU. Only the first reads and writes `output`, `init` and `landmarks`, and only its `reporter` hears anything.
 
     Raises:
-        TrainingError: another run in `output`, an unfinished stage without `resume`, a missing earlier stage, indices
-            of another vocabulary, or a loss that is not finite.
+        TrainingError: another run in `output`, or one under way there, an unfinished stage without `resume`, a missing
+            earlier stage, indices of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
         DatasetError: no usable image, a split that is missing, or images that are gone.
         ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, "imagenet" for a model
@@ -79,7 +80,7 @@ def train(
     _check_device(device)
     paths = RunPaths(output)
     checkpoint = None if init == imagenet.INIT else init
-    with joined(device) as processes:
+    with joined(device) as processes, ExitStack() as held:
         processes.check_batch_size(config.batch_size)
         listener = reporter if reporter and processes.is_first else Silent()
         indices = [with_validation(i, config) for i in data]
@@ -97,6 +98,7 @@ def train(
                 check_same_model(checkpoint, read_info(checkpoint), config)
             check_order(stages, paths, checkpoint)
             trunk = imagenet.read_for(config.network(), stages, paths) if init == imagenet.INIT else None
+            held.enter_context(locked(output))
             open_run(paths, config, data, stages, resume)
             return trunk
 

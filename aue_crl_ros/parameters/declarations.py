@@ -12,6 +12,7 @@ from aue_crl_core.analyzer import AnalyzerConfig
 from aue_crl_core.config import require
 from aue_crl_core.dynamics.smoothing import TemporalConfig
 from aue_crl_core.errors import ConfigError
+from aue_crl_ros.transports.dds.names import NodeNames
 
 Value = bool | int | float | str | tuple[str, ...]
 
@@ -131,6 +132,8 @@ class Settings:
     def __post_init__(self) -> None:
         for parameter in PARAMETERS.values():
             object.__setattr__(self, parameter.name, parameter.checked(getattr(self, parameter.name)))
+        for topic in self.image_topics:
+            NodeNames("aue_crl").expand(topic)
         require(self.unit_off <= self.unit_on, "unit_off", f"be at most unit_on ({self.unit_on:g})", self.unit_off)
 
     def changed(self, values: Mapping[str, object], *, configured: bool = False) -> Settings:

@@ -98,6 +98,12 @@ def test_each_layer_knows_only_those_below_it(importer):
     assert wrong == []
 
 
+def test_onnxruntime_is_loaded_in_one_place():
+    """`load_onnxruntime`, which turns its telemetry off; an import anywhere else could come first."""
+    files = [*modules(ROOT).values(), *(ROOT / "research").glob("*.py"), *(ROOT / "executables").iterdir()]
+    assert [str(path) for path in files if any(below(name, "onnxruntime") for name in imports(path))] == []
+
+
 def test_every_folder_says_what_is_inside():
     packages = {path for path in modules(ROOT).values() if path.name == "__init__.py"}
     folders = {path.parent for path in modules(ROOT).values() if path.parent.name not in SCRIPTS}

@@ -36,8 +36,8 @@ class Process:
         self._process.send_signal(number)
 
     def ended(self) -> int:
-        """The exit code, which must come within ten seconds."""
-        return self._process.wait(timeout=10)
+        """The exit code, which must come within a minute."""
+        return self._process.wait(timeout=60)
 
     def runs(self) -> bool:
         return self._process.poll() is None

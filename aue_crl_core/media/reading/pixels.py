@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
 import numpy as np
 
-from aue_crl_core.errors import ImageError
+from aue_crl_core.errors import ImageError, OutputError
 from aue_crl_core.media.reading.completeness import image_damage, read_header
 from aue_crl_core.types import Image
 
@@ -90,10 +91,11 @@ def swap_red_blue(image: np.ndarray) -> np.ndarray:
 
 
 def save_image(path: str | Path, image: Image) -> None:
-    """Write HxWx3 uint8 RGB to a file of the kind that its suffix names; missing folders are made.
+    """Write HxWx3 uint8 RGB, in one step, to a file of the kind that its suffix names; missing folders are made.
 
     Raises:
-        ImageError: the suffix is no image format, or the file cannot be written.
+        ImageError: the suffix is no image format.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
     options = [cv2.IMWRITE_JPEG_QUALITY, 94] if path.suffix.lower() in (".jpg", ".jpeg") else []
@@ -103,11 +105,15 @@ def save_image(path: str | Path, image: Image) -> None:
         raise ImageError(
             f"{path} must end in an image format's suffix, for example .png or .jpg, got {path.suffix!r}"
         ) from error
+    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
+        part.write_bytes(data)
+        part.replace(path)
     except OSError as error:
-        raise ImageError(f"{path} cannot be written: {error.strerror or error}") from error
+        with suppress(OSError):
+            part.unlink()
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:

@@ -13,7 +13,11 @@ class ClosesOnExit:
     """A context manager whose exit calls `close`."""
 
     def close(self) -> None:
-        """Complete the file; further calls do nothing."""
+        """Complete the file; further calls do nothing.
+
+        Raises:
+            OutputError: it could not be completed; what is in it can be read.
+        """
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from aue_crl_core.config import require
 from aue_crl_core.dynamics.readings import Event
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.media.writing.closing import ClosesOnExit
+from aue_crl_core.media.writing.growing import GrowingFile
 from aue_crl_core.types import Frame
 
 EVENT_COLUMNS: Final = (
@@ -21,7 +23,7 @@ EVENT_COLUMNS: Final = (
 
 
 class EventSink(ClosesOnExit):
-    """JSONL or CSV, by the file's ending, flushed with every frame that brings events.
+    """JSONL or CSV, by the file's ending, a frame at once, so that no full disk cuts a row.
 
     `frame` and `time_s` are those at which the event was known; `began_s` and `peaked_s` when it truly was.
     """
@@ -35,25 +37,31 @@ class EventSink(ClosesOnExit):
         self._csv = path.suffix.lower() == ".csv"
         require(self._csv or path.suffix.lower() == ".jsonl", "a table of events", "end in .jsonl or .csv", str(path))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", newline="")
+            self._file = GrowingFile(path)
         except OSError as error:
             raise ConfigError(f"events {path} cannot be written: {error.strerror or error}") from error
-        self._rows = csv.DictWriter(self._file, EVENT_COLUMNS)
         if self._csv:
-            self._rows.writeheader()
+            self._add([dict(zip(EVENT_COLUMNS, EVENT_COLUMNS, strict=True))])
 
     def write(self, frame: Frame, events: Iterable[Event]) -> None:
-        """Add the events that a frame brought."""
-        for event in events:
-            if self._csv:
-                self._rows.writerow(_record(frame, event))
-            else:
-                self._file.write(json.dumps(_record(frame, event), ensure_ascii=False) + "\n")
-        self._file.flush()
+        """Add the events that a frame brought.
+
+        Raises:
+            OutputError: the disk is full, the file is gone; what is in it is whole.
+        """
+        self._add([_record(frame, event) for event in events])
 
     def close(self) -> None:
         self._file.close()
+
+    def _add(self, rows: list[dict[str, Any]]) -> None:
+        text = io.StringIO(newline="")
+        if self._csv:
+            csv.DictWriter(text, EVENT_COLUMNS).writerows(rows)
+        else:
+            text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._file.write(text.getvalue().encode())
+        self._file.end_piece()
 
 
 def _record(frame: Frame, event: Event) -> dict[str, Any]:

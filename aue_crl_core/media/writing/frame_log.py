@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from aue_crl_core.errors import OutputError
 from aue_crl_core.types import Frame
 
 METADATA_KEY: Final = "aue_crl.frames"
@@ -46,6 +48,24 @@ class FrameLog:
             for name, seen in self._sources.items()
         ]
         return json.dumps(sources, ensure_ascii=False)
+
+    def write_beside(self, table: Path) -> None:
+        """Write the side file of a table without metadata of its own.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = frame_log_path(table)
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_text(self.to_json() + "\n", encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise OutputError(
+                f"{path} cannot be written: {error.strerror or error}; it would say which frames were read"
+            ) from error
 
 
 def frame_log_path(table: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,16 +12,18 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from aue_crl_core.errors import ConfigError, ImageError
+from aue_crl_core.errors import ConfigError, OutputError
 from aue_crl_core.media.drawing.overlay import draw_overlay
 from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES, save_image
 from aue_crl_core.media.writing.closing import ClosesOnExit
+from aue_crl_core.media.writing.growing import GrowingFile
 from aue_crl_core.types import FacePrediction, Frame, Image
 
 if TYPE_CHECKING:
     import av
 
 VIDEO_OUTPUT_SUFFIXES: Final = (".mp4", ".mkv", ".mov")
+_HYBRID: Final = (61, 7, 100)
 STILL_SECONDS: Final = 1.0
 """How long a video shows a still image."""
 
@@ -38,7 +41,7 @@ class OverlayWriter(ClosesOnExit):
         """Draw and store one frame, with faces or without.
 
         Raises:
-            ImageError: the picture cannot be written.
+            OutputError: the picture cannot be written.
         """
         raise NotImplementedError
 
@@ -86,6 +89,8 @@ class OverlayFolder(OverlayWriter):
         self._names: dict[str, str] = {}
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
+        if self._names and not self._folder.is_dir():
+            raise OutputError(f"folder {self._folder} was removed or moved while pictures were written into it")
         suffix = f"_{frame.index:06d}" if frame.camera else ""
         path = self._folder / f"{self._name(frame.source)}{suffix}.jpg"
         save_image(path, draw_overlay(frame.image, predictions, points=self._points))
@@ -108,10 +113,13 @@ class OverlayVideo(OverlayWriter):
 
     The size is the first frame's; others are fitted into it, on black. Frames keep their distances in time; a new
     source follows the one before; still images are shown for `STILL_SECONDS` each. Without any frame there is no file.
+
+    The file can be played at any moment, also where it ends because the disk is full or the process was killed.
     """
 
     def __init__(self, path: Path, points: bool = True) -> None:
         self._path, self._points = path, points
+        self._file: GrowingFile | None = None
         self._container: av.container.OutputContainer | None = None
         self._stream: av.video.stream.VideoStream | None = None
         self._last: Frame | None = None
@@ -129,22 +137,35 @@ class OverlayVideo(OverlayWriter):
             picture = _fitted(picture, self._stream.width, self._stream.height)
             coded = av.VideoFrame.from_ndarray(picture, format="rgb24")
             coded.pts, coded.time_base = self._next_tick(frame), Fraction(1, _CLOCK)
-            self._container.mux(self._stream.encode(coded))
+            self._add(self._container, coded)
+        except OutputError:
+            raise
         except (av.error.FFmpegError, OSError) as error:
-            raise ImageError(f"overlay video {self._path} cannot be written: {error.strerror or error}") from error
+            raise OutputError(f"overlay video {self._path} cannot be written: {error.strerror or error}") from error
 
     def close(self) -> None:
         if self._container is None:
             return
-        self._container.mux(self._stream.encode())
-        self._container.close()
-        self._container = None
+        container, self._container = self._container, None
+        with closing(self._file):
+            try:
+                self._add(container, None)
+            finally:
+                container.close()
+            self._file.end_piece()
+
+    def _add(self, container: av.container.OutputContainer, picture: av.VideoFrame | None) -> None:
+        """Write what the encoder has ready; with None, what is left in it."""
+        for packet in self._stream.encode(picture):
+            container.mux(packet)
+            self._file.end_piece()
 
     def _open(self, width: int, height: int) -> None:
         import av
 
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(self._path), "w")
+        self._file = GrowingFile(self._path)
+        kind, options = _container(self._path.suffix.lower(), av.library_versions["libavformat"])
+        self._container = av.open(self._file, "w", format=kind, options=options)
         has_x264 = "libx264" in av.codecs_available
         self._stream = self._container.add_stream("libx264" if has_x264 else "mpeg4", rate=25)
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
@@ -164,6 +185,16 @@ class OverlayVideo(OverlayWriter):
             self._tick += self._step
         self._last = frame
         return self._tick
+
+
+def _container(suffix: str, libavformat: tuple[int, int, int]) -> tuple[str, dict[str, str]]:
+    """FFmpeg's name and options of a container whose every packet, once written, can be played."""
+    at_once = {"flush_packets": "1"}
+    if suffix == ".mkv":
+        return "matroska", at_once | {"cluster_time_limit": "1"}
+    # made a plain film at its end where FFmpeg can (7.1); else it stays in fragments, which players take as well
+    movie = "hybrid_fragmented" if libavformat >= _HYBRID else "empty_moov+default_base_moof"
+    return suffix.removeprefix("."), at_once | {"movflags": f"{movie}+frag_every_frame"}
 
 
 def _fitted(picture: Image, width: int, height: int) -> Image:

@@ -7,33 +7,42 @@ Which frames were read, with a face or without, is said beside the rows (`FrameL
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.errors import ConfigError, MissingDependencyError, OutputError, import_failure
 from aue_crl_core.media.writing.closing import ClosesOnExit
-from aue_crl_core.media.writing.frame_log import METADATA_KEY, FrameLog, frame_log_path
+from aue_crl_core.media.writing.frame_log import METADATA_KEY, FrameLog
+from aue_crl_core.media.writing.growing import GrowingFile
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     from typing_extensions import Self
 
 _PARQUET_ROWS: Final = 1024
+_COMPRESSION: Final = "zstd"
 
 
 class Sink(Protocol):
     """Takes each frame's predictions; a context manager, whose exit completes the file also after an error."""
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        """Add one row a face; a frame without faces adds none, or one without a face where every frame has a row."""
+        """Add one row a face; a frame without faces adds none, or one without a face where every frame has a row.
+
+        Raises:
+            OutputError: the disk is full, the file is gone; what is in it is whole.
+        """
 
     def close(self) -> None:
-        """Complete the file; further calls do nothing."""
+        """Complete the file; further calls do nothing. Raises as `write`."""
 
     def __enter__(self) -> Self: ...
 
@@ -61,8 +70,9 @@ def open_sink(
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         return kinds[path.suffix.lower()](path, expressions, every_frame)
+    except OutputError as error:
+        raise ConfigError(f"output {error}") from error
     except OSError as error:
         raise ConfigError(f"output {path} cannot be written: {error.strerror or error}") from error
 
@@ -76,7 +86,7 @@ def _records(frame: Frame, predictions: Sequence[FacePrediction], every_frame: b
 
 
 class JsonlSink(ClosesOnExit):
-    """One JSON object a line (`FacePrediction.as_record`), flushed with every frame, so that a crash loses none.
+    """One JSON object a line (`FacePrediction.as_record`); a frame at once, so that no full disk cuts a line.
 
     Without `side_file` (a pipe) the frames read are not said.
     """
@@ -84,21 +94,22 @@ class JsonlSink(ClosesOnExit):
     def __init__(
         self, path: Path, expressions: Sequence[str], every_frame: bool = False, side_file: bool = True
     ) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file = GrowingFile(path)
         self._every_frame = every_frame
-        self._side_file = frame_log_path(path) if side_file else None
+        self._side_file = side_file
         self._log = FrameLog()
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
         records = _records(frame, predictions, self._every_frame)
-        self._file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        self._file.flush()
+        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+        self._file.write("".join(lines).encode())
+        self._file.end_piece()
         self._log.add(frame, len(predictions))
 
     def close(self) -> None:
-        if not self._file.closed and self._side_file is not None:
-            self._side_file.write_text(self._log.to_json() + "\n", encoding="utf-8")
-        self._file.close()
+        with closing(self._file):
+            if not self._file.closed and self._side_file:
+                self._log.write_beside(self._file.path)
 
 
 def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[str]:
@@ -120,28 +131,24 @@ def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[s
 
 
 class CsvSink(ClosesOnExit):
-    """Flat columns (`csv_columns`), the header also without any face; flushed with every frame."""
+    """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
 
     def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
         self._expressions = tuple(expressions)
         self._every_frame = every_frame
-        self._side_file = frame_log_path(path)
         self._log = FrameLog()
-        self._file = path.open("w", encoding="utf-8", newline="")
+        self._file = GrowingFile(path)
         self._columns = csv_columns(expressions, every_frame)
-        self._rows = csv.DictWriter(self._file, self._columns)
-        self._rows.writeheader()
-        self._file.flush()
+        self._add([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._rows.writerows(self._flat(record) for record in _records(frame, predictions, self._every_frame))
-        self._file.flush()
+        self._add([self._flat(record) for record in _records(frame, predictions, self._every_frame)])
         self._log.add(frame, len(predictions))
 
     def close(self) -> None:
-        if not self._file.closed:
-            self._side_file.write_text(self._log.to_json() + "\n", encoding="utf-8")
-        self._file.close()
+        with closing(self._file):
+            if not self._file.closed:
+                self._log.write_beside(self._file.path)
 
     def _flat(self, record: dict[str, Any]) -> dict[str, Any]:
         flat = {name: value for name, value in record.items() if name in self._columns}
@@ -156,11 +163,18 @@ class CsvSink(ClosesOnExit):
             flat |= {f"x_{index}": x, f"y_{index}": y}
         return flat
 
+    def _add(self, rows: list[dict[str, Any]]) -> None:
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, self._columns).writerows(rows)
+        self._file.write(text.getvalue().encode())
+        self._file.end_piece()
+
 
 class ParquetSink(ClosesOnExit):
     """The JSONL record as typed, nested columns, in row groups of about 1024 faces, so that a film never fills memory.
 
-    Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file.
+    Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file. Before a
+    group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
     def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
@@ -190,31 +204,69 @@ class ParquetSink(ClosesOnExit):
         self._every_frame = every_frame
         self._log = FrameLog()
         self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._records: list[dict[str, object]] = []
-        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(str(self._part), self._schema, compression="zstd")
+        self._file = GrowingFile(path.with_name(path.name + ".part"), name=path)
+        self._footers = 0
+        self._reserve(self._schema.empty_table())
+        self._waiting: list[list[dict[str, object]]] = []
+        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(self._file, self._schema, compression=_COMPRESSION)
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._records.extend(_records(frame, predictions, self._every_frame))
         self._log.add(frame, len(predictions))
-        if len(self._records) >= _PARQUET_ROWS:
-            self._write_rows()
+        if records := _records(frame, predictions, self._every_frame):
+            self._waiting.append(records)
+        if sum(map(len, self._waiting)) >= _PARQUET_ROWS:
+            self._store_waiting()
+        self._file.end_piece()
 
     def close(self) -> None:
         if self._writer is None:
             return
-        self._write_rows()
-        if hasattr(self._writer, "add_key_value_metadata"):  # pyarrow 16 and up
-            self._writer.add_key_value_metadata({METADATA_KEY: self._log.to_json()})
-        else:
-            frame_log_path(self._path).write_text(self._log.to_json() + "\n", encoding="utf-8")
-        self._writer.close()
-        self._writer = None
-        os.replace(self._part, self._path)
+        with closing(self._file):
+            try:
+                self._store_waiting()
+                self._store_log(self._writer)
+            finally:
+                writer, self._writer = self._writer, None
+                writer.close()
+                self._file.finish_as(self._path)
 
-    def _write_rows(self) -> None:
+    def _store_log(self, writer: pq.ParquetWriter) -> None:
+        if not hasattr(writer, "add_key_value_metadata"):  # before pyarrow 16
+            self._log.write_beside(self._path)
+            return
+        text = self._log.to_json()
+        self._file.reserve(self._footers + 2 * len(text.encode()))
+        writer.add_key_value_metadata({METADATA_KEY: text})
+
+    def _store_waiting(self) -> None:
+        frames, self._waiting = self._waiting, []
+        if frames:
+            self._store(frames)
+
+    def _store(self, frames: Sequence[Sequence[dict[str, object]]]) -> None:
+        """Write frames as a row group; as several, where there is not room for all of them."""
         import pyarrow as pa
 
-        if self._records:
-            self._writer.write_table(pa.Table.from_pylist(self._records, schema=self._schema))
-            self._records.clear()
+        table = pa.Table.from_pylist([record for frame in frames for record in frame], schema=self._schema)
+        try:
+            self._reserve(table)
+        except OutputError:
+            if len(frames) == 1:
+                raise
+            half = len(frames) // 2
+            self._store(frames[:half])
+            self._store(frames[half:])
+            return
+        self._writer.write_table(table)
+
+    def _reserve(self, table: pa.Table) -> None:
+        """Take room for a row group and for the footer after it, no longer than those of all groups as single files."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        alone = pa.BufferOutputStream()
+        pq.write_table(table, alone, compression=_COMPRESSION)
+        data = alone.getvalue()
+        footers = self._footers + 2 * int.from_bytes(data[-8:-4].to_pybytes(), "little")  # twice: offsets are longer
+        self._file.reserve(data.size + footers)
+        self._footers = footers

@@ -164,6 +164,7 @@ class DdsPublisher(Endpoint):
         self._transport.detach(self)
         self._transport.graph.remove(writers=(self.entity,))
         del self.entity
+        self._transport.types.release(self._type_name, self._data_type)
 
 
 class DdsSubscription(Endpoint):
@@ -174,7 +175,8 @@ class DdsSubscription(Endpoint):
     ) -> None:
         super().__init__(transport, topic, type_name)
         self._callback = callback
-        dds_topic = Topic(transport.participant, "rt" + topic, transport.types.message(type_name))
+        self._data_type = transport.types.message(type_name)
+        dds_topic = Topic(transport.participant, "rt" + topic, self._data_type)
         announced = user_data(transport.messages.store, type_name)
         self.entity = DataReader(transport.participant, dds_topic, dds_qos(qos, announced))
         self.entity.set_status_mask(DDSStatus.DataAvailable | DDSStatus.RequestedIncompatibleQos)
@@ -225,3 +227,4 @@ class DdsSubscription(Endpoint):
         self._transport.detach(self)
         self._transport.graph.remove(readers=(self.entity,))
         del self.entity
+        self._transport.types.release(self._type_name, self._data_type)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from cyclonedds.idl import IdlStruct, make_idl_struct, types
@@ -75,17 +76,24 @@ def dds_name(type_name: str) -> str:
 class DataTypes:
     """cyclonedds data types made from a typestore's definitions.
 
-    Each call makes a type of its own, for one topic: where two topics share a Python type, cyclonedds (11.0.1) rewrites
-    its descriptor while the first may be receiving.
+    Each is for one topic at a time: where two topics share a Python type, cyclonedds (11.0.1) rewrites its descriptor
+    while the first may be receiving. Nor does it ever let go of a type: `release` those whose topic is gone, and the
+    next topic of the message gets them.
     """
 
     def __init__(self, store: Typestore) -> None:
         self.store = store
         self._nested: dict[str, type[IdlStruct]] = {}
+        self._free: defaultdict[str, list[type[IdlStruct]]] = defaultdict(list)
 
     def message(self, type_name: str) -> type[IdlStruct]:
         """A final struct of `pkg/msg/Type`, whose instances are `Sample`s."""
-        return self._sample_type(type_name, {})
+        free = self._free[type_name]
+        return free.pop() if free else self._sample_type(type_name, {})
+
+    def release(self, type_name: str, made: type[IdlStruct]) -> None:
+        """Take back what `message` gave; its topic must be deleted."""
+        self._free[type_name].append(made)
 
     def service(self, type_name: str) -> type[IdlStruct]:
         """The same of `pkg/srv/Type_Request` or `_Response`, behind the header that rmw_cyclonedds puts before both."""

@@ -105,6 +105,21 @@ def test_a_cut_file_is_refused(saved, keep):
         load_network(saved)
 
 
+def test_flipped_bits_are_refused(saved, network):
+    data = bytearray(saved.read_bytes())
+    data[len(data) // 2] ^= 4
+    saved.write_bytes(data)
+    for load in (load_network, lambda path: load_landmark_net(network, path)):
+        with pytest.raises(CheckpointError, match=r"net\.safetensors is not as it was written: .* export it again"):
+            load(saved)
+
+
+def test_a_file_without_a_hash_is_taken(saved):
+    text = json.loads(CheckpointInfo(CONFIG, classes=CONFIG.expressions).to_json())
+    save_file(load_file(saved), saved, {METADATA_KEY: json.dumps({k: v for k, v in text.items() if k != "seal"})})
+    assert load_network(saved)[1].config == CONFIG
+
+
 def _with_metadata(saved, change):
     values = json.loads(CheckpointInfo(CONFIG, classes=CONFIG.expressions).to_json())
     change(values)

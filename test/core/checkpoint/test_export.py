@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -74,6 +75,16 @@ def test_half_weights_of_a_half_checkpoint_are_equal(checkpoint, raf_images, tmp
     save_network(tmp_path / "half.safetensors", network, info, dtype=torch.float16)
     path, _ = export_onnx(tmp_path / "half.safetensors", tmp_path / "half.onnx", half=True)
     assert largest_difference(tmp_path / "half.safetensors", path, raf_images[:5]) < 1e-4
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_flipped_bits_in_an_exported_file_are_refused(exported, tmp_path, number):
+    copies = [shutil.copy(path, tmp_path / path.name) for path in exported]
+    data = bytearray(copies[number].read_bytes())
+    data[len(data) // 2] ^= 4
+    copies[number].write_bytes(data)
+    with pytest.raises(CheckpointError, match=rf"{exported[number].name} is not as it was written"):
+        make_engine(copies[0], "onnx", threads=1)
 
 
 def test_the_configuration_travels_along(checkpoint, exported):

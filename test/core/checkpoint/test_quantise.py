@@ -65,6 +65,16 @@ def test_auto_takes_it_where_the_processor_is_faster_in_it(model, quantised, mon
     assert make_engine(model, precision="auto").precision == ("int8" if faster else "fp32")
 
 
+def test_flipped_bits_are_refused(model, quantised, tmp_path):
+    for path in (model, model.with_name("edge.landmarks.onnx")):
+        (tmp_path / path.name).symlink_to(path)
+    data = bytearray(quantised.read_bytes())
+    data[len(data) // 2] ^= 4
+    int8_path(tmp_path / model.name).write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"edge\.int8\.onnx is not as it was written"):
+        make_engine(tmp_path / model.name, precision="int8")
+
+
 def test_auto_is_float32_where_the_file_is_not(model, tmp_path, monkeypatch):
     monkeypatch.setattr("aue_crl_core.engines.onnx.multiplies_int8", lambda: True)
     for path in (model, model.with_name("edge.landmarks.onnx")):

@@ -100,6 +100,7 @@ def test_the_files_sections_are_chosen_by_the_namespace(runs, params_file):
         (["--param", "unit_on:=0.3"], "unit_off must be at most unit_on (0.3), got 0.4"),
         (["--image-topic", ""], "image_topics must be a list of at least one non-empty string"),
         (["--image-topic", "a", "--image-topic", "a"], "image_topics must name nothing twice"),
+        (["--image-topic", "front camera"], "a ROS name must be tokens of letters, digits and underscores"),
         (["--remap", "image"], "--remap must be FROM:=TO, got 'image'"),
         (["--remap", ":=a"], "--remap must be FROM:=TO, got ':=a'"),
         (["--params-file", "no/such.yaml"], "no/such.yaml must be a ROS parameter file"),

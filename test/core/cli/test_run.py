@@ -183,6 +183,25 @@ def test_two_videos_never_share_an_id(video_path, tmp_path):
     assert ids == {video_path: {"f1"}, again: {"g1"}}
 
 
+@pytest.mark.parametrize("option", ["--output=faces.jsonl", "--output=faces.parquet", "--overlay=drawn.mp4"])
+def test_a_full_disk_is_said_in_one_line(capsys, monkeypatch, photograph_path, tmp_path, disk_with, option):
+    if option.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    with disk_with(800):
+        assert run(photograph_path, option) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert f"{option.partition('=')[2]} cannot be written any further: " in line
+
+
+def test_a_place_that_takes_nothing_is_said_in_one_line(capsys, photograph_path, tmp_path):
+    (tmp_path / "faces.jsonl").symlink_to("/dev/full")
+    assert run(photograph_path, "-o", tmp_path / "faces.jsonl") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/faces.jsonl cannot be written any further: No space left on device")
+
+
 def test_parquet_holds_the_same_as_jsonl(folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     for name in ("faces.parquet", "faces.jsonl"):
@@ -313,12 +332,12 @@ def test_ctrl_c_ends_a_camera_with_its_files_whole(network_camera, tmp_path, mon
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    for _ in range(300):
+    for _ in range(1200):
         if process.poll() is not None or (table.is_file() and table.read_text().count("\n") >= 3):
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    printed, complaints = process.communicate(timeout=30)
+    printed, complaints = process.communicate(timeout=120)
     assert process.returncode == 0, complaints
     assert "until Ctrl-C" in printed
     assert "Traceback" not in complaints

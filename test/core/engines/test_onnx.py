@@ -91,6 +91,33 @@ def test_metadata_of_another_form_is_refused(own_weights, text):
         make_engine(own_weights, threads=1)
 
 
+def _poison(path) -> None:
+    """Weights as flipped bits leave them: a number of each bias is none."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > 1:
+            values = values.copy()
+            values.flat[0] = np.nan
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, path)
+
+
+def test_outputs_that_are_no_numbers_are_an_error(own_weights, faces):
+    _poison(own_weights)
+    engine = make_engine(own_weights, threads=1)
+    with pytest.raises(CheckpointError, match=r"network of .*own\.onnx must give finite numbers, got NaN or infinity"):
+        engine.predict(faces.crops, faces.points)
+
+
+def test_points_that_are_no_numbers_are_an_error(own_weights, faces):
+    _poison(landmarks_path(own_weights))
+    engine = make_engine(own_weights, threads=1)
+    with pytest.raises(CheckpointError, match=r"network of .*own\.landmarks\.onnx must give finite numbers"):
+        engine.landmarks(faces.rough)
+
+
 def test_the_configuration_comes_from_the_file(onnx_engine):
     assert onnx_engine.config.backbone == "mobilenet_v2"
     assert len(onnx_engine.config.expressions) == 7

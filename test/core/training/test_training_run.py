@@ -245,6 +245,21 @@ def test_an_unfinished_run_is_not_touched_without_resume(interrupted, tiny_confi
     assert (interrupted / STATE_FILE).read_bytes() == state
 
 
+def test_a_run_that_is_under_way_is_not_touched(finished_run, tiny_config, tiny_index):
+    hold = """
+        import pathlib, sys
+        from aue_crl_core.training.directory.lock import locked
+        with locked(pathlib.Path(sys.argv[1])):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(hold), str(finished_run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(TrainingError, match="another training is under way"):
+            train(tiny_config, [tiny_index], finished_run, ["expression"])
+
+
 def test_a_damaged_state_is_named(interrupted, tiny_config, tiny_index):
     (interrupted / STATE_FILE).write_bytes(b"not a state")
     with pytest.raises(TrainingError, match=r"state\.safetensors must be the state of an unfinished stage.*remove it"):

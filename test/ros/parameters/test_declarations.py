@@ -122,7 +122,14 @@ def test_only_the_choices_are_taken(parameter):
             parameter.checked(wrong)
 
 
-@given(st.lists(st.text(min_size=1), min_size=1, unique=True))
+@pytest.mark.parametrize("topic", ["front camera", "/a//b", "1st", "a/", "{robot}/image"])
+def test_an_image_topic_must_be_a_ros_name(topic):
+    with pytest.raises(ConfigError, match=r"in a ROS name must|a ROS name must be tokens") as refused:
+        Settings(image_topics=("image", topic))
+    assert repr(topic) in str(refused.value)
+
+
+@given(st.lists(st.from_regex(r"(~?/)?[a-z][a-z0-9_]{0,9}(/[a-z]{1,3})*", fullmatch=True), min_size=1, unique=True))
 def test_a_list_becomes_a_tuple_of_the_same(topics):
     assert Settings(image_topics=topics).image_topics == tuple(topics)
 

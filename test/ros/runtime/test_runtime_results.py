@@ -77,7 +77,7 @@ def test_a_neutral_face_is_learned_and_forgotten_by_id(make, transport, ask, raf
     (face_id,) = ids(ask(face))
     answer = runtime.calibrate(face_id, 0.1)
     last = [ask(face, START_NS + i * 20_000_000) for i in range(1, 12)][-1]
-    learned = answer.result(timeout=10)
+    learned = answer.result(timeout=60)
     assert learned.success == last.faces[0].calibrated
     forgot, text = runtime.forget_neutral(face_id)
     assert forgot == learned.success

@@ -54,7 +54,7 @@ def test_waiting_ends_with_an_image_from_another_thread():
     frame = _frame("/left", 1)
     thread = threading.Timer(0.05, slots.offer, [frame])
     thread.start()
-    assert slots.wait(30)
+    assert slots.wait(60)
     assert slots.take() == [frame]
     thread.join()
 
@@ -62,7 +62,7 @@ def test_waiting_ends_with_an_image_from_another_thread():
 def test_closing_wakes_whoever_waits_and_ends_it_all():
     slots = LatestFrames()
     woken = []
-    thread = threading.Thread(target=lambda: woken.append(slots.wait(30)))
+    thread = threading.Thread(target=lambda: woken.append(slots.wait(60)))
     thread.start()
     slots.close()
     thread.join(10)

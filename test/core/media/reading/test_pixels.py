@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from aue_crl_core.errors import ImageError
+from aue_crl_core.errors import ImageError, OutputError
 from aue_crl_core.media.reading.pixels import as_rgb, load_image, save_image
 
 
@@ -180,5 +180,5 @@ def test_saving_needs_an_image_suffix(tmp_path, photograph):
 
 def test_saving_where_a_file_is_in_the_way(tmp_path, photograph):
     (tmp_path / "file").touch()
-    with pytest.raises(ImageError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         save_image(tmp_path / "file" / "photo.png", photograph)

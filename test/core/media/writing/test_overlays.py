@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
-from aue_crl_core.errors import ConfigError, ImageError
+from aue_crl_core.errors import ConfigError, OutputError
 from aue_crl_core.media.drawing.overlay import draw_overlay
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.media.reading.sources import VideoSource
@@ -105,5 +107,55 @@ def test_another_suffix_names_the_known_ones(tmp_path):
 @pytest.mark.parametrize("name", ["out.mp4", "out.png", "folder/"])
 def test_a_place_that_cannot_be_written(tmp_path, photograph, name):
     (tmp_path / "file").touch()
-    with open_overlay(f"{tmp_path}/file/{name}") as writer, pytest.raises(ImageError, match="cannot be written"):
+    with open_overlay(f"{tmp_path}/file/{name}") as writer, pytest.raises(OutputError, match="cannot be written"):
         writer.write(Frame(photograph, "a.jpg"), [])
+
+
+def noisy(count, name="walk.mp4"):
+    """Frames that compress badly, 160x120."""
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    return [Frame(np.roll(noise, 3 * i, axis=1), name, i, i / 25, name) for i in range(count)]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov"])
+def test_on_a_full_disk_a_video_plays_up_to_its_end(tmp_path, disk_with, name):
+    path = tmp_path / name
+
+    def run():
+        with open_overlay(path) as writer:
+            for frame in noisy(100):
+                writer.write(frame, [])
+
+    with disk_with(200_000), pytest.raises(OutputError, match=f"{name} cannot be written any further: .*; what is"):
+        run()
+    times = [frame.time_s for frame in VideoSource(str(path))]
+    assert len(times) >= 5
+    np.testing.assert_allclose(times, np.arange(len(times)) / 25, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_video_plays_before_it_is_finished(tmp_path, name):
+    with open_overlay(tmp_path / name) as writer:
+        for frame in noisy(60):
+            writer.write(frame, [])
+        shutil.copy(tmp_path / name, tmp_path / f"killed {name}")
+    assert len(list(VideoSource(str(tmp_path / f"killed {name}")))) >= 30
+    assert len(list(VideoSource(str(tmp_path / name)))) == 60
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "folder/"])
+def test_a_folder_that_is_removed_meanwhile_is_noticed(tmp_path, name):
+    def run():
+        with open_overlay(f"{tmp_path}/a/{name}") as writer:
+            for frame in noisy(60):
+                writer.write(frame, [])
+                shutil.rmtree(tmp_path / "a", ignore_errors=True)
+
+    with pytest.raises(OutputError, match="was removed"):
+        run()
+
+
+def test_a_picture_is_written_in_one_step(tmp_path, photograph, disk_with):
+    with disk_with(1000), pytest.raises(OutputError), open_overlay(tmp_path / "out.png") as writer:
+        writer.write(Frame(photograph), [])
+    assert list(tmp_path.iterdir()) == []

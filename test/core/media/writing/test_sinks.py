@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
 from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError, MissingDependencyError
+from aue_crl_core.errors import ConfigError, MissingDependencyError, OutputError
 from aue_crl_core.media.writing.sinks import csv_columns, open_sink
 from aue_crl_core.types import Frame
 
@@ -196,6 +197,39 @@ def test_an_interrupted_run_keeps_its_rows(tmp_path, frame, predict, suffix):
     with pytest.raises(KeyboardInterrupt):
         run()
     assert len(read_rows(path)) == 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_leaves_whole_rows_up_to_the_last_frame(tmp_path, photograph, predict, disk_with, suffix):
+    path = tmp_path / f"out{suffix}"
+    written = 0
+
+    def run():
+        nonlocal written
+        with open_sink(path) as sink:
+            for index in range(800):
+                faces = [predict(name, shift=(0.7 * index, 0.3 * index)) for name in ("f1", "f2")]
+                sink.write(Frame(photograph, "walk.mp4", index, index / 25), faces)
+                written = index + 1
+
+    with disk_with(100_000), pytest.raises(OutputError, match=f"out{suffix} cannot be written any further"):
+        run()
+    rows = read_rows(path)
+    frames = [row["frame"] for row in rows]
+    assert frames == sorted([*range(len(rows) // 2)] * 2), "both faces of every frame, none left out"
+    assert len(frames) > 20
+    assert suffix == ".parquet" or len(frames) == 2 * written, "rows of Parquet wait in memory"
+    assert path.stat().st_size > 50_000, "what room there was is used"
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_folder_that_is_removed_meanwhile_is_noticed(tmp_path, frame, predict, suffix):
+    sink = open_sink(tmp_path / f"a/out{suffix}")
+    sink.write(frame, [predict()])
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(OutputError, match="was removed, moved or replaced"):
+        sink.write(frame, [predict()])
 
 
 def test_another_suffix_names_the_three(tmp_path):

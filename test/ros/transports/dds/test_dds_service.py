@@ -67,7 +67,7 @@ def test_a_long_request_holds_up_neither_messages_nor_other_requests(node, clien
 
     def handle(request):
         if request.face_id == "slow":
-            go.wait(10)
+            go.wait(60)
         return forgetting(transport)(request)
 
     transport.service("/forget", FORGET, handle)
@@ -90,7 +90,8 @@ def test_a_long_request_holds_up_neither_messages_nor_other_requests(node, clien
     assert eventually(lambda: arrived(1))
 
 
-def test_an_answer_waits_for_a_caller_whose_ears_open_late(node, client, eventually):
+def test_an_answer_waits_for_a_caller_whose_ears_open_late(node, client, eventually, monkeypatch):
+    monkeypatch.setattr("aue_crl_ros.transports.dds.service._CLIENT_WAIT_S", 60.0)
     transport = node("face")
     asked = threading.Event()
 
@@ -102,7 +103,7 @@ def test_an_answer_waits_for_a_caller_whose_ears_open_late(node, client, eventua
     caller = client("/forget", FORGET, reader_first=False)
     assert eventually(caller.writer.get_matched_subscriptions)
     caller.send(1, face_id="a")
-    assert asked.wait(10)
+    assert asked.wait(60)
     caller.reader = caller.listen()
     assert eventually(lambda: [key for key, _ in caller.answers()] == [(caller.id, 1)])
 

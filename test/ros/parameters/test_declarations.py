@@ -222,3 +222,9 @@ def test_the_parts_read_their_own_values():
                 assert getattr(part, field.name) == getattr(settings, field.name) != PARAMETERS[field.name].default
     assert Settings().analyzer() == AnalyzerConfig(background_search=True)
     assert Settings().temporal() == TemporalConfig()
+
+
+@pytest.mark.parametrize(("name", "value"), [("smoothing_s", 10**400), ("threads", 10**400), ("threads", -(10**400))])
+def test_a_number_beyond_float_is_out_of_range(name, value):
+    with pytest.raises(ConfigError, match=rf"{name} must be in \["):
+        Settings().changed({name: value})

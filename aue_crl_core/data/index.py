@@ -72,6 +72,13 @@ class Record:
     blendshapes: tuple[float, ...] | None = None
     mesh_distances: tuple[float, ...] | None = None
 
+    def __post_init__(self) -> None:
+        for text in filter(None, (self.image, self.split)):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise DatasetError(f"a file must have a name in UTF-8, got {text!r}; rename it") from error
+
 
 @dataclass(frozen=True)
 class DatasetIndex:

@@ -35,7 +35,7 @@ def decode_image(data: bytes, flags: int, what: str, max_pixels: int = MAX_PIXEL
     _check_size(what, header.width, header.height, max_pixels)
     damage = image_damage(data)
     if damage is not None:
-        raise ImageError(f"{what} is not a whole picture: it {damage} ({len(data)} bytes); was it cut on its way?")
+        raise ImageError(f"{what} is not a whole image: it {damage}; copy or send it again")
     with opencv_errors(what):
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:

@@ -13,7 +13,7 @@ from aue_crl_core.media.reading.decoding import MAX_PIXELS, decode_image
 from aue_crl_core.types import Image
 
 IMAGE_SUFFIXES: Final = frozenset(
-    {".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+    {".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """File name endings, lower case, that are taken for images when a folder is searched."""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aue_crl_core.errors import ImageError
 from aue_crl_core.media.reading.decoding import decode_image, opencv_errors
 
-SUFFIXES = (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm", ".jp2")
+SUFFIXES = (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm")
 PICTURE = np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3)
 ENCODED = {suffix: cv2.imencode(suffix, PICTURE)[1].tobytes() for suffix in SUFFIXES}
 EMPTY_GIF = b"GIF89a" + struct.pack("<HHBBB", 32_000, 32_000, 0x80, 0, 0) + bytes(6) + b"," + bytes(9) + b"\2\2L\1\0;"

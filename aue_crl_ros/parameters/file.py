@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import textwrap
 from collections.abc import Iterator
@@ -107,6 +108,8 @@ def _yaml(value: Value) -> str:
 
 
 def _parsed(path: Path) -> MappingNode:
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path} must be a ROS parameter file, but there is no such file")
     return _mapping(path, yaml_node(read_text(path, ConfigError), str(path)), f"node names and in them '{_SECTION}:'")
 
 

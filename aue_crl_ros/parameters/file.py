@@ -109,7 +109,7 @@ def _yaml(value: Value) -> str:
 
 def _parsed(path: Path) -> MappingNode:
     if not os.path.isfile(path):
-        raise ConfigError(f"{path} must be a ROS parameter file, but there is no such file")
+        raise ConfigError(f"{path} must be a ROS parameter file, but cannot be read: No such file")
     return _mapping(path, yaml_node(read_text(path, ConfigError), str(path)), f"node names and in them '{_SECTION}:'")
 
 

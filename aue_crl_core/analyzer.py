@@ -19,7 +19,7 @@ from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.cuts import CutDetector
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
-from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
+from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector, ordered
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
 from aue_crl_core.faces.mirrored import MirroredEngine
 from aue_crl_core.faces.pose import head_pose
@@ -32,6 +32,9 @@ _SHARPNESS_SIZE = 96
 _SUPPORT_KEPT = 0.97
 """From frame to frame, of the detector's support for a face that is followed: half of it is left after 23 frames,
 unless a search finds the face again. So a false face does not live on one moment's error."""
+_LEAST_CANDIDATES = 64
+"""So many boxes of a search are looked at, the surest and largest, or twice `max_faces`: what a picture costs is
+bounded by its own size and this, whatever a detector sees in it."""
 _SUPPORT_OF_A_CROP = 4.0
 """Log odds for a face in a crop that another detector cut out: those of a sure box of our own."""
 _FIRST_LETTER = ascii_lowercase.index("f")
@@ -294,7 +297,7 @@ class FaceAnalyzer:
         """Where to look for faces: around the points that are followed, and in boxes that the detector found."""
         image, camera, tracker = work.frame.image, work.frame.camera, work.tracker
         if tracker is None:
-            return [Seed.of_box(image, box) for box in self._search.now(image)]
+            return self._candidates(image, self._search.now(image))
         if self._cuts[camera](image):
             tracker.cut()
             self._search.forget(camera)
@@ -306,7 +309,12 @@ class FaceAnalyzer:
             boxes = self._search.next(camera, image, following=due == "routine")
         elif due == "routine":
             self._search.start(camera, image)
-        return seeds + [Seed.of_box(image, box) for box in boxes]
+        return seeds + self._candidates(image, boxes)
+
+    def _candidates(self, image: Image, boxes: Sequence[FaceBox]) -> list[Seed]:
+        """The surest and largest of the boxes that have a place."""
+        placed = [box for box in boxes if np.isfinite(box.as_list()).all()]
+        return [Seed.of_box(image, b) for b in ordered(placed)[: max(_LEAST_CANDIDATES, 2 * self.config.max_faces)]]
 
     def _remember_support(self, work: _Work) -> None:
         """What speaks for each face that is followed, seen in this frame or not."""
@@ -319,7 +327,7 @@ class FaceAnalyzer:
         self._locate(works)
         again = [work for work in works if work.tracker is None and not work.faces]
         for work in again:
-            work.seeds = [Seed.of_box(work.frame.image, box) for box in self._search.turned(work.frame.image)]
+            work.seeds = self._candidates(work.frame.image, self._search.turned(work.frame.image))
         self._locate(again)
 
     def _locate(self, works: list[_Work]) -> None:

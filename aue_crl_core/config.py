@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError
+from aue_crl_core.errors import ConfigError, brief
 
 T = TypeVar("T")
+
+_LARGEST_INT: Final = 2**63 - 1
 
 ModelName = Literal["resnet101", "resnet50", "resnet18", "mobilenet_v2", "edge"]
 Knowledge = Literal["targets", "odds"]
@@ -19,7 +21,7 @@ Knowledge = Literal["targets", "odds"]
 def require(ok: bool, name: str, must: str, got: object) -> None:
     """Raise `ConfigError` ("NAME must MUST, got GOT") unless `ok`."""
     if not ok:
-        raise ConfigError(f"{name} must {must}, got {got!r}")
+        raise ConfigError(f"{name} must {must}, got {brief(got)}")
 
 
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
@@ -31,32 +33,43 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
     """
     require(isinstance(values, dict), where, "be a mapping of names to values", values)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
+    unknown = sorted(set(values) - set(fields), key=str)
     if unknown:
-        raise ConfigError(f"{where} has unknown keys {unknown}; known are {sorted(fields)}")
+        raise ConfigError(f"{where} has unknown keys {brief(unknown)}; known are {sorted(fields)}")
     arguments = {}
     for key, value in values.items():
         nested = fields[key].metadata.get("nested")
         if nested is not None and not (value is None and fields[key].default is None):
             value = from_dict(nested, value, f"{where}.{key}")
         elif nested is None:
-            _require_kind(fields[key], value, f"{where}.{key}")
+            _require_kind(str(fields[key].type), value, f"{where}.{key}")
         arguments[key] = tuple(value) if isinstance(value, list) else value
     try:
         return kind(**arguments)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _require_kind(field_: dataclasses.Field[Any], value: object, name: str) -> None:
-    """Numbers must be numbers (YAML reads `1e-3` as text, and a truth value would pass for 1), tuples lists."""
-    if field_.type == "int":
-        require(isinstance(value, int) and not isinstance(value, bool), name, "be a whole number", value)
-    if field_.type == "float":
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        require(number, name, "be a finite number (in YAML write 1.0e-3, not 1e-3)", value)
-    if str(field_.type).startswith("tuple"):
+def _require_kind(kind: str, value: object, name: str) -> None:
+    """Numbers must be numbers (YAML reads `1e-3` as text, and a truth value would pass for 1), tuples lists of them.
+
+    `kind` is the field's annotation; other kinds are left to the class.
+    """
+    if kind.endswith(" | None"):
+        if value is None:
+            return
+        kind = kind.removesuffix(" | None")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == "int":
+        whole = number and isinstance(value, int)
+        require(whole and abs(value) <= _LARGEST_INT, name, "be a whole number", value)  # type: ignore[arg-type]
+    elif kind == "float":
+        finite = number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+        require(finite, name, "be a finite number (in YAML write 1.0e-3, not 1e-3)", value)
+    elif kind.startswith("tuple["):
         require(isinstance(value, (list, tuple)), name, "be a list", value)
+        for item in value:  # type: ignore[attr-defined]
+            _require_kind(kind[len("tuple[") : -1].removesuffix(", ..."), item, f"every value of {name}")
 
 
 @dataclass(frozen=True)

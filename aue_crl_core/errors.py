@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 
 class AueCrlError(Exception):
     """Base of every error that this package raises on purpose; the CLI prints it without a traceback."""
@@ -56,3 +58,18 @@ def import_failure(error: ImportError, package: str) -> str | None:
     """Why an installed `package` failed to import, on one line; None where the package itself is just absent."""
     absent = isinstance(error, ModuleNotFoundError) and error.name == package
     return None if absent else " ".join(str(error).split())
+
+
+class _Brief(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 4, 200, 200
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 24
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write out what has thousands of digits."""
+        return repr(x) if x.bit_length() < 200 else f"a whole number of {x.bit_length()} bits"
+
+
+brief = _Brief().repr
+"""`repr` for messages: cut where a value is long or deep, whoever made it."""

@@ -20,9 +20,10 @@ from torch import Tensor
 from aue_crl_core import facs
 from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import check_intact
-from aue_crl_core.errors import CheckpointError, ConfigError
+from aue_crl_core.errors import CheckpointError, ConfigError, brief
 from aue_crl_core.hashing import UNSEALED, seal
 from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.text import json_object
 
 FORMAT_VERSION = 1
 METADATA_KEY = "aue_crl"
@@ -119,13 +120,9 @@ def read_info(path: str | Path) -> CheckpointInfo:
         raise CheckpointError(f"{path} must be a safetensors file, got: {error}") from error
     if text is None:
         raise CheckpointError(f"{path} has no '{METADATA_KEY}' metadata: it was not written by this project")
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} has metadata that is not JSON: {error}; the file is damaged") from error
-    if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION:
-        values = values if isinstance(values, dict) else {}
-        raise CheckpointError(f"{path} must be of format {FORMAT_VERSION}, got {values.get('version')!r}")
+    values = json_object(text, f"the metadata of {path}", CheckpointError)
+    if values.get("version") != FORMAT_VERSION:
+        raise CheckpointError(f"{path} must be of format {FORMAT_VERSION}, got {brief(values.get('version'))}")
     values.pop(_SEAL, None)
     try:
         info = from_dict(CheckpointInfo, values, str(path))
@@ -134,7 +131,7 @@ def read_info(path: str | Path) -> CheckpointInfo:
     if info.classes != info.config.expressions or info.action_units != facs.ACTION_UNITS:
         raise CheckpointError(
             f"{path} must have the classes {list(info.config.expressions)} and action units {list(facs.ACTION_UNITS)}, "
-            f"got {list(info.classes)} and {list(info.action_units)}"
+            f"got {brief(list(info.classes))} and {brief(list(info.action_units))}"
         )
     return info
 
@@ -148,13 +145,11 @@ def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, Checkpo
     info = read_info(path)
     tensors = _tensors(path)
     prior = tensors.pop(PRIOR_KEY, tensors.get(_PRIOR_INSIDE))
+    _check_fit(tensors, info.config, path)
     network = build_network(info.config)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its own configuration: {error}") from error
+    network.load_state_dict(tensors)
     if prior is not None:
-        info = dataclasses.replace(info, prior=tuple(map(tuple, prior.tolist())))
+        info = dataclasses.replace(info, prior=_rows(prior, info, path))
     return network.float().eval().to(device), info
 
 
@@ -169,11 +164,11 @@ def read_prior(path: str | Path) -> tuple[tuple[float, ...], ...] | None:
     Raises:
         CheckpointError: as `read_info`.
     """
-    read_info(path)
+    info = read_info(path)
     with safe_open(path, "pt") as file:
         for key in (PRIOR_KEY, _PRIOR_INSIDE):
             if key in file.keys():  # noqa: SIM118 (a method of safetensors)
-                return tuple(map(tuple, file.get_tensor(key).tolist()))
+                return _rows(file.get_tensor(key), info, Path(path))
     return None
 
 
@@ -192,3 +187,35 @@ def load_landmark_net(network: AueCrl, path: Path) -> None:
         network.landmark_net.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{path} has a landmark net of another shape: {error}") from error
+
+
+def _check_fit(tensors: dict[str, Tensor], config: ModelConfig, path: str | Path) -> None:
+    """The file's tensors are those of its configuration: seen before memory is taken for a network of that size.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    try:
+        with torch.device("meta"):
+            expected = {name: tensor.shape for name, tensor in build_network(config).state_dict().items()}
+    except RuntimeError as error:  # more elements than a tensor can have
+        raise CheckpointError(f"{path} does not fit its own configuration: {error}") from error
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        must, got = (shapes.get(wrong[0]) for shapes in (expected, found))
+        raise CheckpointError(
+            f"{path} does not fit its own configuration: {wrong[0]} must be {_shape(must)}, got {_shape(got)}"
+            + (f", and {len(wrong) - 1} others" if len(wrong) > 1 else "")
+        )
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "absent" if shape is None else str(list(shape))
+
+
+def _rows(prior: Tensor, info: CheckpointInfo, path: str | Path) -> tuple[tuple[float, ...], ...]:
+    shape = (len(info.classes), len(info.action_units))
+    if prior.shape != shape:
+        raise CheckpointError(f"{path}: its prior must be {list(shape)}, got {list(prior.shape)}")
+    return tuple(map(tuple, prior.tolist()))

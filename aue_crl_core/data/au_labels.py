@@ -14,7 +14,7 @@ _OCCURRENCE: Final = {
     **{"0": AU_ABSENT, "1": AU_PRESENT},
     **dict.fromkeys(("", "-1", "9", "999", "nan", "none", "null"), AU_UNLABELLED),
 }
-_COLUMN: Final = re.compile(r"au[ _]?0*(\d+)(?:_c)?", re.IGNORECASE)
+_COLUMN: Final = re.compile(r"au[ _]?0*(\d{1,3})(?:_c)?", re.IGNORECASE)
 
 
 def occurrence(value: object, where: str) -> int:

@@ -42,7 +42,8 @@ import numpy as np
 
 from aue_crl_core import facs
 from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES
-from aue_crl_core.errors import DatasetError, MissingDependencyError, import_failure
+from aue_crl_core.errors import DatasetError, MissingDependencyError, brief, import_failure
+from aue_crl_core.text import json_object
 from aue_crl_core.types import FaceBox, Points
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ class Record:
     mesh_distances: tuple[float, ...] | None = None
     valence: float | None = None
     arousal: float | None = None
+
+    def __post_init__(self) -> None:
+        for text in filter(None, (self.image, self.split)):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise DatasetError(f"a file must have a name in UTF-8, got {text!r}; rename it") from error
 
 
 @dataclass(frozen=True)
@@ -167,28 +175,27 @@ class DatasetIndex:
                 f"{path} must have the columns {', '.join(schema.names)}; {', '.join(missing)} are missing"
             )
         try:
-            table = table.select(schema.names).cast(schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            rows = table.select(schema.names).cast(schema).to_pylist()
+        except (pa.ArrowException, UnicodeDecodeError) as error:
             raise DatasetError(f"{path} has a column of another type than the schema's: {error}") from error
-        records = tuple(_record(row, path, len(facs.expressions(about["vocabulary"]))) for row in table.to_pylist())
+        records = tuple(_record(row, path, len(facs.expressions(about["vocabulary"]))) for row in rows)
         return cls(about["layout"], about["vocabulary"], root or Path(about["root"]), records, path)
 
 
 def _about(schema: pa.Schema, path: Path) -> dict[str, Any]:
     """The file's own metadata, checked."""
-    try:
-        about = json.loads((schema.metadata or {}).get(_KEY, b"{}"))
-    except ValueError as error:
-        raise DatasetError(f"{path} has damaged '{_KEY.decode()}' metadata: {error}") from error
+    about = json_object(
+        (schema.metadata or {}).get(_KEY, b"{}"), f"the '{_KEY.decode()}' metadata of {path}", DatasetError
+    )
     if about.get("schema") != SCHEMA_VERSION:
         raise DatasetError(
-            f"{path} must be an index of schema {SCHEMA_VERSION}, got {about.get('schema')!r}; "
+            f"{path} must be an index of schema {SCHEMA_VERSION}, got {brief(about.get('schema'))}; "
             "make it again with: aue-crl prepare"
         )
     if about.get("vocabulary") not in get_args(facs.VocabularyName):
         raise DatasetError(
             f"{path} must have the vocabulary {' or '.join(get_args(facs.VocabularyName))}, "
-            f"got {about.get('vocabulary')!r}"
+            f"got {brief(about.get('vocabulary'))}"
         )
     missing = [key for key in ("layout", "root") if not isinstance(about.get(key), str)]
     if missing:

@@ -18,6 +18,7 @@ Columns of other names, and AUs that the network does not know, are passed over.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from aue_crl_core.data.au_labels import as_row, column_unit, occurrence
 from aue_crl_core.data.index import Record
 from aue_crl_core.data.names import expression_of, split_of
 from aue_crl_core.errors import DatasetError, MissingDependencyError, import_failure
+from aue_crl_core.text import read_text
 from aue_crl_core.types import FaceBox
 
 _Row = Mapping[str, Any]
@@ -46,13 +48,10 @@ def read_csv(table: Path, vocabulary: facs.VocabularyName = "basic") -> Iterator
             or a face listed twice.
     """
     _check_file(table, ".csv")
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{table} must be UTF-8 text: {error}; save it as CSV in UTF-8") from error
+    text = read_text(table, DatasetError)
     heading = text.partition("\n")[0]
     delimiter = max(",;\t", key=heading.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     return _records(table, _csv_rows(table, reader), vocabulary)
 
 
@@ -72,14 +71,15 @@ def read_parquet(table: Path, vocabulary: facs.VocabularyName = "basic") -> Iter
         raise MissingDependencyError("pyarrow", "tables", "reading a Parquet table", reason) from error
     try:
         content = pq.read_table(table)
-    except (pa.ArrowException, OSError) as error:
+        columns, values = content.schema.names, content.to_pylist()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: text that is not UTF-8
         raise DatasetError(f"{table} is not a whole Parquet file: {error}") from error
     if b"aue_crl" in (content.schema.metadata or {}):
         raise DatasetError(f"{table} is an index already: give it to train and evaluate with --data")
-    names = _names(table, content.schema.names)
+    names = _names(table, columns)
     rows = (
         (f"{table}, row {number}", dict(zip(names, row.values(), strict=True)))
-        for number, row in enumerate(content.to_pylist(), start=1)
+        for number, row in enumerate(values, start=1)
     )
     return _records(table, rows, vocabulary)
 
@@ -165,11 +165,11 @@ def _label(cell: object, where: str, classes: tuple[str, ...]) -> tuple[int | No
         return None, None
     text = str(cell).strip().lower().replace("_", " ")
     if _WHOLE.fullmatch(text):
-        label = int(float(text))
+        label = int(float(text)) if len(text) < 12 else -1
         if not 0 <= label < len(classes):
             raise DatasetError(
                 f"{where}: a label must be in [0, {len(classes) - 1}] ({', '.join(classes)}) or one of these names, "
-                f"got {cell}"
+                f"got {text[:40]}"
             )
         return label, None
     name = text if text in classes else expression_of(text)

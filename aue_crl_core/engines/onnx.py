@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite
 from aue_crl_core.engines.processor import multiplies_int8
-from aue_crl_core.errors import CheckpointError
+from aue_crl_core.errors import CheckpointError, ConfigError, brief
+from aue_crl_core.facs import ACTION_UNITS, NUM_POINTS
 from aue_crl_core.onnx_session import make_session
+from aue_crl_core.text import json_object
+
+_Shape = tuple[int, ...]
 
 METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
@@ -54,8 +57,13 @@ class OnnxEngine:
         self._landmarks_file = landmarks_path(path)
         self._expression = _session(self._file, device, threads)
         self.config = _config(self._expression, self._file)
+        size, classes, units = self.config.preprocessing.input_size, len(self.config.expressions), len(ACTION_UNITS)
+        inputs = {"images": (size, size, 3), "points": (NUM_POINTS, 2)}
+        _check_form(self._expression, self._file, inputs, [(classes,), (classes,), (units,), (units,)])
         self._landmarks = _session(self._landmarks_file, device, threads)
-        self.landmark_size = self._landmarks.get_inputs()[0].shape[1]
+        self.landmark_size = _side(self._landmarks)
+        crops = {"images": (self.landmark_size, self.landmark_size, 3)}
+        _check_form(self._landmarks, self._landmarks_file, crops, [(NUM_POINTS, 2), ()])
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
@@ -86,11 +94,44 @@ def _is_int8(path: Path) -> bool:
     return path.name.endswith(INT8_SUFFIX)
 
 
+def _side(session: Any) -> int:
+    """Of the crops that a landmark net takes; 0 for another model."""
+    sides = [side for i in session.get_inputs() for side in i.shape[1:2]]
+    return sides[0] if len(sides) == 1 and isinstance(sides[0], int) else 0
+
+
 def _config(session: Any, path: Path) -> ModelConfig:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} has metadata that is not UTF-8: {error}; export it again") from error
     if text is None:
         raise CheckpointError(f"{path} has no '{METADATA_KEY}' metadata; export it with: aue-crl export")
+    values = json_object(text, f"the metadata of {path}", CheckpointError)
     try:
-        return from_dict(ModelConfig, json.loads(text)["config"], str(path))
-    except (ValueError, KeyError, TypeError) as error:
+        return from_dict(ModelConfig, values.get("config"), str(path))  # type: ignore[arg-type]
+    except ConfigError as error:
         raise CheckpointError(f"{path} holds a configuration that this version cannot use: {error}") from error
+
+
+def _check_form(session: Any, path: Path, inputs: dict[str, _Shape], outputs: list[_Shape]) -> None:
+    """The model takes and gives what this project's models do, in batches of any size; sizes of outputs may be open.
+
+    Raises:
+        CheckpointError: it is a model of another kind.
+    """
+    taken = {i.name: tuple(i.shape) for i in session.get_inputs()}
+    given = [tuple(o.shape) for o in session.get_outputs()]
+    same = len(given) == len(outputs) and all(map(_fits, given, outputs))
+    if not same or {name: shape[1:] for name, shape in taken.items()} != inputs:
+        raise CheckpointError(
+            f"{path} must be a model that aue-crl export wrote, with the inputs {inputs} and outputs {outputs} "
+            f"behind the batch, got {brief(taken)} and {brief(given)}"
+        )
+
+
+def _fits(given: tuple[Any, ...], wanted: _Shape) -> bool:
+    sizes = given[1:]
+    return len(sizes) == len(wanted) and all(
+        g == w or not isinstance(g, int) for g, w in zip(sizes, wanted, strict=True)
+    )

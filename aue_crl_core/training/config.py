@@ -14,6 +14,7 @@ from aue_crl_core import facs
 from aue_crl_core.config import Knowledge, ModelConfig, ModelName, Preprocessing, from_dict, model_config, require
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import ConfigError
+from aue_crl_core.text import read_text, yaml_node, yaml_value
 
 PairwiseForm = Literal["corrected", "upstream"]
 Compiler = Literal["none", "inductor", "aot_eager"]
@@ -171,14 +172,13 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: no such file, not YAML, or not a mapping.
     """
-    import yaml
-
     if not path.is_file():
         raise ConfigError(f"--config must name a YAML file, got {path} (no such file)")
+    node = yaml_node(read_text(path, ConfigError), str(path))
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} must be YAML, got: {error}") from error
+        values = None if node is None else yaml_value(node)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold 'name: value' lines, got {type(values).__name__}")
     return values

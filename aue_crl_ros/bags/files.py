@@ -8,7 +8,7 @@ import sqlite3
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,13 +73,13 @@ def opened_bag(path: Path) -> Iterator[Reader]:
         reader.close()
 
 
-def messages_of(reader: Reader) -> Iterator[tuple[Connection, int, bytes]]:
-    """Connection, timestamp (nanoseconds) and CDR of every message, in the bag's order.
+def messages_of(reader: Reader, connections: Sequence[Connection] = ()) -> Iterator[tuple[Connection, int, bytes]]:
+    """Connection, timestamp (nanoseconds) and CDR of every message (of these connections), in the bag's order.
 
     Raises:
         BagError: the storage is damaged here.
     """
-    messages = reader.messages()
+    messages = reader.messages(connections=connections)
     while True:
         try:
             message = next(messages)

@@ -220,7 +220,7 @@ def _cameras(reader: Reader, asked: Sequence[str], tally: Tally) -> set[int]:
 
 def _is_depth(reader: Reader, connection: Connection) -> bool:
     """Whether the topic's first message says so."""
-    for _, _, data in reader.messages(connections=[connection]):
+    for _, _, data in messages_of(reader, [connection]):
         try:
             message = StoreMessages().deserialize(connection.msgtype, data)
         except (SerdeError, *DAMAGE):

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.errors import ImageError
-from aue_crl_core.media.reading.completeness import image_damage, read_header
-from aue_crl_core.media.reading.pixels import MAX_PIXELS, as_rgb
+from aue_crl_core.media.reading.decoding import decode_image, opencv_errors
+from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import Image
 from aue_crl_ros.session.readings import PendingFrame
 
 _CV_BRIDGE_TARGET: Final = "rgb8"
 _SMALLEST_MOSAIC: Final = 3
+_MOST_LETTERS: Final = 60
+"""Of a message's text in an error."""
 _OPENCV_SCALAR_SIZE: Final = 4
 """OpenCV 4.5.4 takes arrays of up to so many numbers for scalars."""
 _READ_RGB: Final[int | None] = getattr(cv2, "IMREAD_COLOR_RGB", None)
@@ -107,15 +109,16 @@ def raw_image(encoding: str, height: int, width: int, step: int, is_bigendian: b
         return _by_cv_bridge(encoding, height, width, step, is_bigendian, data)
     bytes_ = memoryview(data)
     _check(encoding, layout, height, width, step, bytes_.nbytes)
-    if encoding == "nv24":
-        return _from_nv24(height, width, step, bytes_)
-    kind = np.dtype(np.uint8) if layout.size == 1 else np.dtype(">u2" if is_bigendian else "<u2")
-    pixels = _rows(bytes_, (int(height * layout.planes), width, layout.channels), step, kind)
-    if layout.channels == 1:
-        pixels = pixels[:, :, 0]
-    if layout.size == 2:
-        pixels = _as_uint8(pixels, step)
-    return pixels if layout.code is None else _converted(pixels, layout.code)
+    with opencv_errors(f"an image of encoding {encoding}"):
+        if encoding == "nv24":
+            return _from_nv24(height, width, step, bytes_)
+        kind = np.dtype(np.uint8) if layout.size == 1 else np.dtype(">u2" if is_bigendian else "<u2")
+        pixels = _rows(bytes_, (int(height * layout.planes), width, layout.channels), step, kind)
+        if layout.channels == 1:
+            pixels = pixels[:, :, 0]
+        if layout.size == 2:
+            pixels = _as_uint8(pixels, step)
+        return pixels if layout.code is None else _converted(pixels, layout.code)
 
 
 def compressed_image(format: str, data: Any) -> Image:
@@ -130,28 +133,24 @@ def compressed_image(format: str, data: Any) -> Image:
         data: the file, anything that `memoryview` takes.
 
     Raises:
-        ImageError: no bytes, bytes that were cut short or are no picture that OpenCV reads, or too many pixels.
+        ImageError: no bytes, bytes that were cut short or are no picture of a format that is read (see
+            `decode_image`), or too many pixels. Nothing else comes out, whatever the bytes are.
     """
     content = data if isinstance(data, bytes) else bytes(memoryview(data))
-    what = f"a compressed image of format {format!r}"
+    what = f"a compressed image of format {format[:_MOST_LETTERS]!r}"
     if not content:
         raise ImageError(f"{what} must hold a picture, got 0 bytes; look at the camera's driver")
-    header = read_header(content)
-    if header is not None and header.width * header.height > MAX_PIXELS:
-        raise ImageError(f"{what} must have at most {MAX_PIXELS} pixels, got {header.width}x{header.height}")
-    damage = image_damage(content)
-    if damage is not None:
-        raise ImageError(f"{what} must be whole, but it {damage} ({len(content)} bytes); was it cut on its way?")
     encoding, _, target = format.partition(";")
     mosaic = _MOSAICS.get(encoding[len("bayer_") :].rstrip("0123456789")) if encoding.startswith("bayer_") else None
-    if mosaic is not None and not any(order in target for order in ("bgr", "rgb", "mono")):
-        grey = _decoded(content, cv2.IMREAD_GRAYSCALE, what)
-        if min(grey.shape) < _SMALLEST_MOSAIC:
-            raise ImageError(f"{what} must be a mosaic of at least 3x3 pixels, got {grey.shape[1]}x{grey.shape[0]}")
-        return _converted(grey, mosaic)
-    if _READ_RGB is not None:
-        return _decoded(content, _READ_RGB, what)
-    return _converted(_decoded(content, cv2.IMREAD_COLOR, what), cv2.COLOR_BGR2RGB)
+    with opencv_errors(what):
+        if mosaic is not None and not any(order in target for order in ("bgr", "rgb", "mono")):
+            grey = decode_image(content, cv2.IMREAD_GRAYSCALE, what)
+            if grey.ndim != 2 or min(grey.shape) < _SMALLEST_MOSAIC:
+                raise ImageError(f"{what} must be a grey mosaic of at least 3x3 pixels, got shape {grey.shape}")
+            return _converted(grey, mosaic)
+        if _READ_RGB is not None:
+            return decode_image(content, _READ_RGB, what)
+        return _converted(decode_image(content, cv2.IMREAD_COLOR, what), cv2.COLOR_BGR2RGB)
 
 
 def pending_frame(message: Any, camera: str, compressed: bool, face_id: str = "") -> PendingFrame:
@@ -231,22 +230,9 @@ def _from_nv24(height: int, width: int, step: int, data: memoryview) -> Image:
     return np.ascontiguousarray(_converted(doubled, cv2.COLOR_YUV2RGB_YUY2)[:, ::2])
 
 
-def _decoded(content: bytes, flags: int, what: str) -> NDArray[np.uint8]:
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError(f"{what} cannot be decoded: {error.err}") from error
-    if pixels is None:
-        raise ImageError(
-            f"{what} must be a picture that OpenCV reads (JPEG, PNG, ...), got {len(content)} bytes of another "
-            "kind, or damaged ones; take the camera's plain or 'compressed' topic"
-        )
-    return pixels
-
-
 def _by_cv_bridge(encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any) -> Image:
     """The last resort for encodings that only the distribution's cv_bridge knows."""
-    unknown = f"encoding must be one of {', '.join(ENCODINGS)}, got {encoding!r}"
+    unknown = f"encoding must be one of {', '.join(ENCODINGS)}, got {encoding[:_MOST_LETTERS]!r}"
     try:
         from cv_bridge import CvBridge, CvBridgeError
     except ImportError as error:
@@ -255,6 +241,7 @@ def _by_cv_bridge(encoding: str, height: int, width: int, step: int, is_bigendia
         encoding=encoding, height=height, width=width, step=step, is_bigendian=is_bigendian, data=data
     )
     try:
-        return as_rgb(CvBridge().imgmsg_to_cv2(message, _CV_BRIDGE_TARGET))
+        with opencv_errors(unknown):
+            return as_rgb(CvBridge().imgmsg_to_cv2(message, _CV_BRIDGE_TARGET))
     except (AttributeError, CvBridgeError, ImportError, RuntimeError, TypeError, ValueError) as error:
         raise ImageError(f"{unknown}, which cv_bridge cannot convert either: {error}") from error

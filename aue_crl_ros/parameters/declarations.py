@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -42,13 +43,13 @@ class Parameter:
             require(len(set(value)) == len(value), self.name, "name nothing twice", value)  # type: ignore[arg-type, call-overload]
             return tuple(value)  # type: ignore[arg-type]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = float(value) if abs(value) <= sys.float_info.max else math.inf
         word = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}[kind]
         require(type(value) is kind, self.name, f"be {word}", value)
         if self.choices:
             require(value in self.choices, self.name, f"be one of {', '.join(self.choices)}", value)
         if isinstance(value, (int, float)) and self.low is not None and self.high is not None:
-            inside = math.isfinite(value) and self.low <= value <= self.high
+            inside = self.low <= value <= self.high
             require(inside, self.name, f"be in [{self.low:g}, {self.high:g}]", value)
         return value  # type: ignore[return-value]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import textwrap
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aue_crl_core.config import require
-from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.errors import ConfigError, brief
+from aue_crl_core.text import read_text, yaml_node, yaml_value
 from aue_crl_ros.parameters.declarations import PARAMETERS, Parameter, Value
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def argument(text: str) -> tuple[str, object]:
     """
     name, mark, value = text.partition(":=")
     require(bool(name and mark), "a parameter", "be given as NAME:=VALUE", text)
-    node = _composed(value, text)
+    node = yaml_node(value, text)
     return name, None if node is None else _constructed(node)
 
 
@@ -106,22 +108,9 @@ def _yaml(value: Value) -> str:
 
 
 def _parsed(path: Path) -> MappingNode:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} must be a ROS parameter file, but cannot be read: {error}") from error
-    return _mapping(path, _composed(text, str(path)), f"node names and in them '{_SECTION}:'")
-
-
-def _composed(text: str, where: str) -> Node | None:
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingDependencyError("pyyaml", "dds", "a parameter file", import_failure(error, "yaml")) from error
-    try:
-        return yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} must be YAML, got: {' '.join(str(error).split())}") from error
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path} must be a ROS parameter file, but cannot be read: No such file")
+    return _mapping(path, yaml_node(read_text(path, ConfigError), str(path)), f"node names and in them '{_SECTION}:'")
 
 
 def _sections(path: Path, mapping: MappingNode, prefix: str) -> Iterator[tuple[str, MappingNode | None]]:
@@ -153,7 +142,8 @@ def _name(path: Path, node: Node) -> str:
 def _mapping(path: Path, node: Node | None, must: str) -> MappingNode:
     if node is None or node.id != "mapping":
         where = str(path) if node is None else _where(path, node)
-        raise ConfigError(f"{where}: here must be {must}, got {'nothing' if node is None else repr(node.value)}")
+        got = "nothing" if node is None else brief(node.value) if node.id == "scalar" else f"a {node.id}"
+        raise ConfigError(f"{where}: here must be {must}, got {got}")
     return node
 
 
@@ -171,17 +161,9 @@ def _value(path: Path, parameter: Parameter, node: Node) -> Value:
 
 
 def _constructed(node: Node) -> Any:
-    import yaml
-
     if node.id == "scalar" and node.style is None and _NUMBER.match(node.value):
         return float(node.value)
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_object(node, deep=True)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"must be a plain value, got {node.value!r}") from error
-    finally:
-        loader.dispose()
+    return yaml_value(node)
 
 
 def _where(path: Path, node: Node) -> str:

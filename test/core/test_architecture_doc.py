@@ -1,9 +1,11 @@
-"""docs/architecture.md names only what is there, and every folder of the two packages."""
+"""docs/architecture.md and docs/robustness.md name only what is there; the first, every folder of the two packages."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "architecture.md"
@@ -28,8 +30,9 @@ def places(path: str) -> list[Path]:
     return [base / path for base in BASES if (base / path).exists() and (base / path).is_dir() == path.endswith("/")]
 
 
-def test_every_path_is_there():
-    assert sorted(path for path in named(DOCUMENT.read_text()) if not places(path)) == []
+@pytest.mark.parametrize("name", ["architecture.md", "robustness.md"])
+def test_every_path_is_there(name):
+    assert sorted(path for path in named((DOCUMENT.parent / name).read_text()) if not places(path)) == []
 
 
 def test_every_folder_of_the_packages_is_named():

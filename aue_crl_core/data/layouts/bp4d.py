@@ -5,13 +5,13 @@ Of the 12 AUs of its benchmark, 14 is unknown to the network; the index carries 
 
 from __future__ import annotations
 
-import csv
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from aue_crl_core.data.annotations import image_of, read_ids, read_points
+from aue_crl_core.data.annotations import image_of, read_ids, read_lines, read_points, read_rows
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.au_labels import as_row, occurrence
 from aue_crl_core.data.index import Record
@@ -32,6 +32,7 @@ FOLDS: Final = (
 
 _IMAGE_FOLDERS: Final = ("2D+3D", "2D_img", "Sequences", "img")
 _SUBJECT: Final = re.compile(r"[FM]\d{3}")
+_FRAME: Final = re.compile(r"\s*\d{1,9}\s*")
 _CODES: Final = re.compile(r"([FM]\d{3})_(T\d+)\.csv")
 
 
@@ -87,22 +88,17 @@ def _number(path: Path) -> int | None:
 
 def _sheet(path: Path) -> Iterator[tuple[int, dict[int, int]]]:
     """Frame number -> FACS code -> occurrence."""
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.reader(lines)
-        heading = [cell.strip() for cell in next(reader, [])]
-        missing = [str(unit) for unit in ACTION_UNITS if str(unit) not in heading[1:]]
-        if missing:
-            raise DatasetError(
-                f"{path} must have a column for every AU of {ACTION_UNITS}, {', '.join(missing)} missing"
-            )
-        columns = {unit: heading.index(str(unit), 1) for unit in ACTION_UNITS}
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            if not row:
-                continue
-            if len(row) != len(heading) or not row[0].strip().isdecimal():
-                raise DatasetError(f"{where} must have {len(heading)} cells, the first a frame number, got {len(row)}")
-            yield int(row[0]), {unit: occurrence(row[i], f"{where}, AU {unit}") for unit, i in columns.items()}
+    rows = read_rows(path)
+    _, first = next(rows, ("", []))
+    heading = [cell.strip() for cell in first]
+    missing = [str(unit) for unit in ACTION_UNITS if str(unit) not in heading[1:]]
+    if missing:
+        raise DatasetError(f"{path} must have a column for every AU of {ACTION_UNITS}, {', '.join(missing)} missing")
+    columns = {unit: heading.index(str(unit), 1) for unit in ACTION_UNITS}
+    for where, row in rows:
+        if len(row) != len(heading) or not _FRAME.fullmatch(row[0]):
+            raise DatasetError(f"{where} must have {len(heading)} cells, the first a frame number, got {len(row)}")
+        yield int(row[0]), {unit: occurrence(row[i], f"{where}, AU {unit}") for unit, i in columns.items()}
 
 
 def _listed(root: Path, fold: int) -> Iterator[Record]:
@@ -144,14 +140,13 @@ def _list_of(lists: Path, folds: tuple[int, ...]) -> list[str]:
 
 def _positions(path: Path) -> dict[int, int]:
     """Lines `place value`: the AUs that are named are seen (0: not seen, 9: not coded), all others are not."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DatasetError(f"{path} is not there, but a list names its frame; copy the label files again")
     codes = dict.fromkeys(ACTION_UNITS, 0)
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for where, line in read_lines(path):
         words = line.replace(",", " ").split()
         if not words:
             continue
-        where = f"{path}:{number}"
         try:
             place, value = (float(word) for word in words)
         except ValueError as error:

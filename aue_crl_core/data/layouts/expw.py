@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from aue_crl_core.data.annotations import read_lines, whole_number
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
 from aue_crl_core.data.roots import found_hint
@@ -50,8 +51,8 @@ def read(root: Path) -> Iterator[Record]:
     points = _landmarks(root / "landmarks/ExpW_landmarks.txt")
     seen: set[tuple[str, str]] = set()
     for where, words in _lines(labels):
-        name, face = words[0], words[1]
         box, label = _face(words, where)
+        name, face = words[0], words[1]
         if (name, face) in seen:
             raise DatasetError(f"{where}: face {face} of {name} is listed twice")
         seen.add((name, face))
@@ -76,10 +77,8 @@ def _in_test(name: str) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield f"{path}:{number}", line.split()
+    for where, line in read_lines(path):
+        yield where, line.split()
 
 
 def _face(words: list[str], where: str) -> tuple[FaceBox, int]:
@@ -87,8 +86,8 @@ def _face(words: list[str], where: str) -> tuple[FaceBox, int]:
     if len(words) != 8:
         raise DatasetError(f"{expected} ({len(words)} columns)")
     try:
-        top, left, right, bottom = (int(word) for word in words[2:6])
-        _, label = float(words[6]), int(words[7])
+        top, left, right, bottom = (whole_number(word) for word in words[2:6])
+        _, label = float(words[6]), whole_number(words[7])
     except ValueError as error:
         raise DatasetError(expected) from error
     if not 0 <= label < len(LABELS):

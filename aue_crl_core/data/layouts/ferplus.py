@@ -7,11 +7,11 @@ The majority is the answer with the most votes; of equals, the first in the orde
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from aue_crl_core.data.annotations import read_rows
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
 from aue_crl_core.data.roots import found_hint
@@ -32,7 +32,8 @@ VOTED = (
     "unknown",
     "not-a-face",
 )
-_BOX = re.compile(r"\(\s*(-?\d+),\s*(-?\d+),\s*(-?\d+),\s*(-?\d+)\s*\)")
+_BOX = re.compile(r"\(\s*(-?\d{1,9}),\s*(-?\d{1,9}),\s*(-?\d{1,9}),\s*(-?\d{1,9})\s*\)")
+_VOTES = re.compile(r"\s*\d{1,9}\s*")
 
 
 def read(root: Path) -> Iterator[Record]:
@@ -48,20 +49,13 @@ def read(root: Path) -> Iterator[Record]:
         hint = found_hint(root, *marks) + packed_hint(root, root / "data")
         raise DatasetError(f"no FER+ under {root}: expected data/FER2013Train/label.csv (or Valid, Test) there{hint}")
     for folder, split in present:
-        path = folder / "label.csv"
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines)
-            try:
-                for line in reader:
-                    if line:
-                        yield _record(line, folder.relative_to(root), split, f"{path}:{reader.line_num}")
-            except csv.Error as error:
-                raise DatasetError(f"{path}:{reader.line_num} must be a line of CSV: {error}") from error
+        for where, line in read_rows(folder / "label.csv"):
+            yield _record(line, folder.relative_to(root), split, where)
 
 
 def _record(line: list[str], folder: Path, split: str, where: str) -> Record:
     box = _BOX.fullmatch(line[1].strip()) if len(line) == 2 + len(VOTED) else None
-    if box is None or not line[0] or not all(v.strip().isdecimal() for v in line[2:]):
+    if box is None or not line[0] or not all(map(_VOTES.fullmatch, line[2:])):
         raise DatasetError(f'{where} must read NAME,"(x0, y0, x1, y1)" and ten vote counts, got {",".join(line)!r}')
     left, top, right, bottom = (int(v) for v in box.groups())
     if left >= right or top >= bottom:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from aue_crl_core.data.index import Record
 from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import BASIC_EXPRESSIONS
+from aue_crl_core.text import read_text
 from aue_crl_core.types import FaceBox
 
 LABELS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -76,9 +78,9 @@ def _only(base: Path, beginning: str) -> Path:
 
 
 def _label(path: Path) -> int:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DatasetError(f"{path} is not there, but the list names its image; copy the label files again")
-    words = path.read_text(encoding="utf-8-sig").split()
+    words = read_text(path, DatasetError).split()
     try:
         label = float(words[0]) if words else -1.0
     except ValueError:

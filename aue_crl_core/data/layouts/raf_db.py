@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from aue_crl_core import facs
-from aue_crl_core.data.annotations import read_points
+from aue_crl_core.data.annotations import read_lines, read_points
 from aue_crl_core.data.archives import packed_hint
 from aue_crl_core.data.index import Record
 from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
+from aue_crl_core.text import read_text
 from aue_crl_core.types import FaceBox, Points
+
+_LABEL = re.compile(r"\d{1,4}")
 
 
 def read_basic(root: Path, aligned: bool = False) -> Iterator[Record]:
@@ -50,20 +55,16 @@ def _read(root: Path, part: str, classes: tuple[str, ...], aligned: bool) -> Ite
         raise DatasetError(f"no images of RAF-DB {part}: expected the folder {images / 'original'} (or aligned){hint}")
     aligned = aligned or not (images / "original").is_dir()
     seen: set[str] = set()
-    for number, line in enumerate(labels.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for where, line in read_lines(labels):
         name, _, label = line.strip().replace("\t", " ").partition(" ")
         label = label.strip()
-        if not label.isdecimal() or not 1 <= int(label) <= len(classes):
-            raise DatasetError(
-                f"{labels}:{number} must read NAME LABEL with LABEL in [1, {len(classes)}], got {line!r}"
-            )
+        if not _LABEL.fullmatch(label) or not 1 <= int(label) <= len(classes):
+            raise DatasetError(f"{where} must read NAME LABEL with LABEL in [1, {len(classes)}], got {line!r}")
         split, separator, _ = name.partition("_")
         if not separator or not split:
-            raise DatasetError(f"{labels}:{number}: the name must begin with its split (train_, test_), got {name!r}")
+            raise DatasetError(f"{where}: the name must begin with its split (train_, test_), got {name!r}")
         if name in seen:
-            raise DatasetError(f"{labels}:{number}: {name} is listed twice")
+            raise DatasetError(f"{where}: {name} is listed twice")
         seen.add(name)
         path = Path(name)
         if aligned:
@@ -95,9 +96,9 @@ def _points(path: Path, box: FaceBox | None) -> Points | None:
 
 def _box(folder: Path, stem: str) -> FaceBox | None:
     for path in (folder / f"{stem}_boundingbox.txt", folder / f"{stem}.txt"):
-        if path.is_file():
-            words = path.read_text(encoding="utf-8-sig").split()
-            expected = f"{path} must hold x1 y1 x2 y2 with x1 < x2 and y1 < y2, got {' '.join(words)!r}"
+        if os.path.isfile(path):
+            words = read_text(path, DatasetError).split()
+            expected = f"{path} must hold x1 y1 x2 y2 with x1 < x2 and y1 < y2, got {' '.join(words)[:80]!r}"
             try:
                 x1, y1, x2, y2 = (float(word) for word in words)
             except ValueError as error:

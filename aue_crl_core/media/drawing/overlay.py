@@ -155,16 +155,17 @@ def _draw_face(canvas: Image, face: FacePrediction, box: FaceBox, scale: float, 
 
 
 def _inside(box: FaceBox, width: int, height: int, margin: float) -> tuple[float, float, float, float]:
-    """The part of the box that lies on the picture, as (x, y, w, h), so that its frame is seen."""
-    x, y = max(margin, box.x), max(margin, box.y)
+    """The part of the box that lies on the picture, as (x, y, w, h), so that its frame is seen; of a box beside it, a
+    pixel at the edge."""
+    x, y = max(margin, min(box.x, width - margin - 1)), max(margin, min(box.y, height - margin - 1))
     return x, y, max(1.0, min(width - margin, box.x + box.w) - x), max(1.0, min(height - margin, box.y + box.h) - y)
 
 
 def _draw_contours(canvas: Image, points: np.ndarray, colour: Colour, thickness: int) -> None:
     """The nine lines of a face, light on a dark edge, let through so that the face stays visible."""
     height, width = canvas.shape[:2]
-    low = np.clip(np.floor(points.min(axis=0)).astype(int) - 4 * thickness, 0, (width, height))
-    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 4 * thickness, 0, (width, height))
+    low = np.clip(np.floor(points.min(axis=0)) - 4 * thickness, 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)) + 4 * thickness, 0, (width, height)).astype(int)
     region = canvas[low[1] : high[1], low[0] : high[0]]
     if region.size == 0:
         return

@@ -124,8 +124,13 @@ def _press(image: Image, stamp: _Stamp, x: int, y: int) -> None:
 def polyline(
     image: Image, points: NDArray[np.floating], colour: Colour, thickness: int, *, closed: bool = False
 ) -> None:
-    """A line through Nx2 points (x, y), to a sixteenth of a pixel."""
-    fixed = np.round(np.asarray(points, np.float64) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    """A line through Nx2 points (x, y), to a sixteenth of a pixel.
+
+    Points further outside than the image is large are drawn from there: OpenCV walks all the way to where they are.
+    """
+    size = np.array(image.shape[1::-1])
+    near = np.clip(np.asarray(points, np.float64), -size, 2 * size)
+    fixed = np.round(near * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.polylines(image, [fixed[:, None]], closed, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 

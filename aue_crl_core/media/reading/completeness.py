@@ -5,40 +5,13 @@ Formats: PNG (W3C PNG, 5.3), JPEG (ITU-T T.81, annex B), BMP; ISO base media (14
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
-_JPEG_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_JPEG_START_OF_SCAN, _JPEG_END = 0xDA, 0xD9
+from aue_crl_core.media.reading.headers import JPEG_END, jpeg_segments
+
 _EBML, _MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
-    """What an image file says of itself: `width`, `height` in pixels (stored, before any EXIF rotation)."""
-
-    format: str
-    width: int
-    height: int
-
-
-def read_header(data: bytes) -> ImageHeader | None:
-    """The header of PNG, JPEG or BMP bytes, without decoding a pixel; None for other formats or a cut header."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return ImageHeader("PNG", *struct.unpack(">II", data[16:24]))
-    if data[:2] == b"BM" and len(data) >= 26:
-        width, height = struct.unpack("<ii", data[18:26])
-        return ImageHeader("BMP", abs(width), abs(height))
-    if data[:2] == b"\xff\xd8":
-        for marker, start, _ in _jpeg_segments(data):
-            if marker in _JPEG_FRAME_HEADERS and start + 7 <= len(data):
-                height, width = struct.unpack(">HH", data[start + 3 : start + 7])
-                return ImageHeader("JPEG", width, height)
-    return None
 
 
 def image_damage(data: bytes) -> str | None:
@@ -46,12 +19,12 @@ def image_damage(data: bytes) -> str | None:
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return _png_damage(data)
     if data[:2] == b"\xff\xd8":
-        whole = any(marker == _JPEG_END for marker, _, _ in _jpeg_segments(data))
+        whole = any(marker == JPEG_END for marker, _, _ in jpeg_segments(data))
         return None if whole else "ends before its end-of-image marker"
     promised = 0
     if data[:4] == b"RIFF" and len(data) >= 8:
         promised = 8 + struct.unpack("<I", data[4:8])[0]
-    elif data[:2] == b"BM" and len(data) >= 34:
+    elif data[:2] == b"BM" and len(data) >= 34 and data[14:18] != b"\x0c\0\0\0":
         start, width, height = struct.unpack("<I4xii", data[10:26])
         bits, compression = struct.unpack("<HI", data[28:34])
         promised = start + (abs(width) * bits + 31) // 32 * 4 * abs(height) if compression == 0 else 0
@@ -82,29 +55,6 @@ def missing_bytes(path: Path) -> int:
                     return 0
                 promised += length
     return max(0, promised - size)
-
-
-def _jpeg_segments(data: bytes) -> list[tuple[int, int, int]]:
-    """(marker, start of its length field, end) in file order, up to the end of the image or of the data."""
-    segments, at = [], 2
-    while True:
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        if at + 2 > len(data) or data[at] != 0xFF:
-            return segments
-        marker = data[at + 1]
-        if marker == _JPEG_END:
-            return [*segments, (marker, at + 2, at + 2)]
-        if at + 4 > len(data):
-            return segments
-        end = at + 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-        segments.append((marker, at + 2, end))
-        if marker == _JPEG_START_OF_SCAN:
-            found = _JPEG_MARKER_IN_SCAN.search(data, end)
-            if found is None:
-                return segments
-            end = found.start()
-        at = end
 
 
 def _png_damage(data: bytes) -> str | None:

@@ -10,14 +10,11 @@ import cv2
 import numpy as np
 
 from aue_crl_core.errors import ImageError, OutputError
-from aue_crl_core.media.reading.completeness import image_damage, read_header
+from aue_crl_core.media.reading.decoding import MAX_PIXELS, decode_image
 from aue_crl_core.types import Image
 
-MAX_PIXELS: Final = 64_000_000
-"""The most pixels that `load_image` decodes unless told otherwise (192 MB as RGB)."""
-
 IMAGE_SUFFIXES: Final = frozenset(
-    {".bmp", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+    {".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """File name endings, lower case, that are taken for images when a folder is searched."""
 
@@ -26,7 +23,7 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Read an image file as HxWx3 uint8 RGB (0-255), turned upright by its EXIF orientation.
 
     Grey becomes three equal channels; CMYK is converted; 16-bit values (0-65535) are divided by 257; transparency is
-    dropped, which leaves the colour stored under it. PNG, JPEG and BMP are measured before they are decoded.
+    dropped, which leaves the colour stored under it. Every picture is measured before it is decoded.
 
     Args:
         path: the file.
@@ -40,24 +37,11 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
         data = path.read_bytes()
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist; give the path of an image file") from None
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read as a file: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: no name of a file (a zero byte in it)
+        raise ImageError(f"{path} cannot be read as a file: {getattr(error, 'strerror', None) or error}") from error
     if not data:
         raise ImageError(f"{path} is empty (0 bytes); an image was expected: copy or record it again")
-    header = read_header(data)
-    if header is not None:
-        _check_size(path, header.width, header.height, max_pixels)
-    damage = image_damage(data)
-    if damage is not None:
-        raise ImageError(f"{path} is not a whole image: it {damage}; copy or record it again")
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as error:
-        raise ImageError(f"{path} cannot be decoded: {error.err}") from error
-    if pixels is None:
-        found = f"a damaged {header.format}" if header else f"{len(data)} bytes of another kind, or damaged ones"
-        raise ImageError(f"{path} is not an image that OpenCV reads (JPEG, PNG, BMP, TIFF, WebP, ...), got {found}")
-    _check_size(path, pixels.shape[1], pixels.shape[0], max_pixels)
+    pixels = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, str(path), max_pixels)
     return as_rgb(swap_red_blue(pixels))
 
 
@@ -114,14 +98,6 @@ def save_image(path: str | Path, image: Image) -> None:
         with suppress(OSError):
             part.unlink()
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{path} has {width}x{height} = {width * height / 1e6:.1f} megapixels, at most {max_pixels / 1e6:g} are "
-            "read; scale it down, or raise max_pixels"
-        )
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:

@@ -35,6 +35,9 @@ VIDEO_SUFFIXES: Final = frozenset(
 """File name endings, lower case, that are taken for videos."""
 
 
+_CAMERA: Final = re.compile(r"[0-9]{1,4}")
+
+
 class FrameSource(Protocol):
     """One thing that gives frames. Iterate it to read; each iteration starts anew."""
 
@@ -188,10 +191,11 @@ class VideoSource:
         if os.path.isfile(self.name) and not os.path.getsize(self.name):
             raise ImageError(f"{self.name} is empty (0 bytes); a video was expected: copy or record it again")
         try:
-            container = av.open(self.name)
-        except (av.error.FFmpegError, OSError) as error:
+            container = av.open(self.name, metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:  # ValueError: no name of a file (a zero byte)
+            reason = getattr(error, "strerror", None) or error
             raise ImageError(
-                f"{self.name} cannot be opened as a video ({error.strerror}); it may be cut off, or of another kind"
+                f"{self.name} cannot be opened as a video ({reason}); it may be cut off, or of another kind"
             ) from error
         if not container.streams.video:
             container.close()
@@ -247,9 +251,9 @@ def resolve_sources(
     problems: list[SourceProblem] = []
     for argument in map(str, arguments):
         path = Path(argument)
-        if path.is_dir():
+        if os.path.isdir(argument):
             _add_files(argument, _files_below(path), wanted, sources, problems)
-        elif path.is_file():
+        elif os.path.isfile(argument):
             source = _file_source(path, wanted)
             if source is None:
                 problems.append(
@@ -257,9 +261,9 @@ def resolve_sources(
                 )
             else:
                 sources.append(source)
-        elif argument.isdigit():
+        elif _CAMERA.fullmatch(argument):
             sources.append(CameraSource(int(argument), wanted))
-        elif argument.startswith("/dev/") and path.exists():
+        elif argument.startswith("/dev/") and os.path.exists(argument):
             sources.append(CameraSource(argument, wanted))
         elif "://" in argument:
             sources.append(VideoSource(argument, wanted))
@@ -267,7 +271,9 @@ def resolve_sources(
             _add_files(argument, _files_matching(argument), wanted, sources, problems)
         else:
             problems.append(
-                SourceProblem(argument, f"{argument} does not exist; give an image, folder, video or camera index")
+                SourceProblem(
+                    argument, f"{argument[:200]} does not exist; give an image, folder, video or camera index"
+                )
             )
     image = next((source.name for source in sources if not source.is_stream), None)
     require(image is None or wanted == WHOLE, "a range of frames", "be of films and cameras", image)
@@ -325,7 +331,7 @@ def _file_source(path: Path, wanted: FrameRange) -> FrameSource | None:
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:
     """Sort key: numbers inside names by value, so that frame2 comes before frame10."""
     parts = re.split(r"([0-9]+)", str(path))
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts if part]
+    return [(0, int(part), part) if i % 2 else (1, 0, part) for i, part in enumerate(parts) if part]
 
 
 def _seconds(picture: VideoFrame, stream: av.video.stream.VideoStream, index: int) -> float:

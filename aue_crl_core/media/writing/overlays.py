@@ -99,7 +99,7 @@ class OverlayFolder(OverlayWriter):
         if source not in self._names:
             last = re.split(r"[/\\]", source.rstrip("/\\"))[-1]
             stem = re.sub(r"[^\w.-]+", "_", Path(last).stem) or "frame"
-            stem = f"camera{stem}" if source.isdigit() else stem
+            stem = f"camera{stem}" if source.isascii() and source.isdigit() else stem
             name, number, taken = stem, 1, set(self._names.values())
             while name in taken:
                 number += 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aue_crl_core.analyzer import FaceAnalyzer
-from aue_crl_core.types import Frame
+from aue_crl_core.types import FaceBox, Frame
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,44 @@ def test_an_image_twelve_thousand_pixels_wide(analyzer, photograph):
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_strips_and_specks_hold_no_face(analyzer, shape, level):
     assert analyzer(np.full((*shape, 3), level, np.uint8)) == []
+
+
+class Watched:
+    """The real networks, noting how many crops they are shown."""
+
+    def __init__(self, engine) -> None:
+        self._engine = engine
+        self.crops: list[int] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self._engine, name)
+
+    def landmarks(self, crops):
+        self.crops.append(len(crops))
+        return self._engine.landmarks(crops)
+
+
+class SeesFacesEverywhere:
+    """A detector at its worst: thousands of boxes, some without a place; it notes what it was shown."""
+
+    name, turned_looks = "worst", True
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, ...]] = []
+
+    def __call__(self, image):
+        self.shown.append(image.shape)
+        corners = np.random.default_rng(0).uniform(0, max(image.shape), (3000, 2)).tolist()
+        return [FaceBox(x, y, 30.0, 30.0) for x, y in corners] + [FaceBox(math.inf, 0.0, math.nan, 1.0)]
+
+
+@pytest.mark.parametrize("shape", [(33_000, 333), (100, 33_000)])
+def test_what_a_picture_costs_is_bounded_whatever_is_seen_in_it(analyzer, shape):
+    engine, detector = Watched(analyzer.engine), SeesFacesEverywhere()
+    assert FaceAnalyzer(engine, detector)(np.full((*shape, 3), 128, np.uint8)) == []
+    assert engine.crops == [64, 64, 64, 64]  # upright and turned, two passes each
+    assert detector.shown[0] == (*shape, 3)
+    assert all(max(shown) <= 2 * 480 for shown in detector.shown[1:])
 
 
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920)])

@@ -137,6 +137,14 @@ def _with_metadata(saved, change):
         (lambda v: v["config"].update(vocabulary="compound"), "must have the classes .*'happily surprised'"),
         (lambda v: v["action_units"].pop(), "action units"),
         (lambda v: v["config"].update(feature_dim=16), "does not fit its own configuration"),
+        (lambda v: v["config"].update(feature_dim=2**40), "does not fit its own configuration"),
+        (lambda v: v["config"].update(feature_dim=10**400), "feature_dim must be a whole number"),
+        (lambda v: v["config"].update(dropout=10**400), "dropout must be a finite number"),
+        (lambda v: v["config"].update(region_pool=1.5), "region_pool must be a whole number"),
+        (
+            lambda v: v["config"].update(decoder_channels=["a", 1, 2]),
+            "every value of .*decoder_channels must be a whole",
+        ),
     ],
 )
 def test_another_content_is_refused_by_name(saved, change, message):
@@ -149,8 +157,10 @@ def test_another_content_is_refused_by_name(saved, change, message):
     ("metadata", "message"),
     [
         (None, "it was not written by this project"),
-        ({METADATA_KEY: "{"}, "metadata that is not JSON"),
-        ({METADATA_KEY: "[1]"}, "must be of format 1, got None"),
+        ({METADATA_KEY: "{"}, "the metadata of .* must be JSON"),
+        ({METADATA_KEY: "[1]"}, "the metadata of .* must be a JSON object, got a list"),
+        ({METADATA_KEY: "[" * 100_000}, "the metadata of .* must be JSON"),
+        ({METADATA_KEY: '{"version": ' + "[" * 500 + "]" * 500 + "}"}, r"must be of format 1, got \[\[\[\["),
     ],
 )
 def test_a_file_of_another_project_is_refused(saved, metadata, message):

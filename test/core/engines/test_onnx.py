@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -84,7 +86,7 @@ def test_a_model_without_metadata_is_refused(own_weights):
         make_engine(own_weights, threads=1)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": 3}', '{"config": {"backbone": "vgg"}}'])
+@pytest.mark.parametrize("text", ["{}", '{"config": 3}', '{"config": {"backbone": "vgg"}}'])
 def test_metadata_of_another_form_is_refused(own_weights, text):
     _set_metadata(own_weights, text)
     with pytest.raises(CheckpointError, match="holds a configuration that this version cannot use"):
@@ -116,6 +118,37 @@ def test_points_that_are_no_numbers_are_an_error(own_weights, faces):
     engine = make_engine(own_weights, threads=1)
     with pytest.raises(CheckpointError, match=r"network of .*own\.landmarks\.onnx must give finite numbers"):
         engine.landmarks(faces.rough)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
+def test_metadata_that_is_no_object_is_refused(own_weights, text):
+    _set_metadata(own_weights, text)
+    with pytest.raises(CheckpointError, match=r"the metadata of .*own\.onnx must be (JSON|a JSON object)"):
+        make_engine(own_weights, threads=1)
+
+
+def _of_someone_else(path, inputs: dict[str, list], metadata: dict[str, str]) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    taken = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    given = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1000])
+    node = helper.make_node("Constant", [], ["y"], value_floats=[0.0])
+    graph = helper.make_graph([node], "theirs", taken, [given])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("inputs", [{}, {"x": ["n", 3, 224, 224]}, {"images": []}, {"images": ["n", "h", "w", 3]}])
+def test_a_model_of_someone_else_is_refused(own_weights, onnx_engine, inputs):
+    own = {METADATA_KEY: json.dumps({"config": onnx_engine.config.to_dict()})}
+    _of_someone_else(landmarks_path(own_weights), inputs, {})
+    with pytest.raises(CheckpointError, match=r"own\.landmarks\.onnx must be a model that aue-crl export wrote"):
+        make_engine(own_weights, threads=1)
+    _of_someone_else(own_weights, inputs, own)
+    with pytest.raises(CheckpointError, match=r"own\.onnx must be a model that aue-crl export wrote"):
+        make_engine(own_weights, threads=1)
 
 
 def test_the_configuration_comes_from_the_file(onnx_engine):

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("rosbags")
 
+from rosbags.rosbag2 import CompressionMode
 from sample_bags import MESSAGES, START, bag, small, write
 
 from aue_crl_ros.bags.process import annotate
@@ -63,6 +64,28 @@ def test_a_cut_bag_is_refused_and_leaves_nothing(tmp_path, portrait, capsys, sto
     assert bag(source, tmp_path / "out") == 1
     assert "mend" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "storage"),
+    [(CompressionMode.MESSAGE, "sqlite3"), (CompressionMode.FILE, "sqlite3"), (CompressionMode.STORAGE, "mcap")],
+)
+def test_damage_in_compressed_data_is_said(tmp_path, portrait, capsys, mode, storage):
+    """zstd frames begin with 28 b5 2f fd; without that they are no zstd at all."""
+    source = write(tmp_path / "in", small(portrait[:40, :40], 4), storage, mode)
+    (file,) = (p for p in source.iterdir() if p.suffix in (".db3", ".mcap", ".zstd"))
+    file.write_bytes(file.read_bytes().replace(b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xff"))
+    assert bag(source, tmp_path / "out") == 1
+    assert "mend" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_metadata_that_is_not_utf_8_is_said(tmp_path, portrait, capsys):
+    source = write(tmp_path / "in", small(portrait[:40, :40], 1))
+    metadata = source / "metadata.yaml"
+    metadata.write_bytes(metadata.read_bytes().replace(b"pepper", b"p\xfcpper"))
+    assert bag(source, tmp_path / "out") == 1
+    assert "in must be a whole rosbag" in capsys.readouterr().err
 
 
 def test_a_target_that_cannot_be_written_is_said(tmp_path, portrait, capsys):

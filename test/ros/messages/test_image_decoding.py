@@ -319,7 +319,7 @@ def test_what_is_no_picture_is_refused(data):
 def test_a_picture_of_more_pixels_than_memory_is_refused_before_it_is_decoded():
     data = bytearray(encoded(".png", np.zeros((2, 2), np.uint8)))
     data[16:24] = (60_000).to_bytes(4, "big") * 2
-    with pytest.raises(ImageError, match="at most 64000000 pixels, got 60000x60000"):
+    with pytest.raises(ImageError, match=r"60000x60000 = 3600\.0 megapixels, at most 64 are read"):
         compressed_image("png", bytes(data))
 
 

@@ -238,3 +238,9 @@ def test_the_parts_read_their_own_values():
 def test_below_0_the_weights_say_what_is_uncertain():
     assert Settings().analyzer().uncertain_below is None
     assert Settings(uncertain_below=0.0).analyzer().uncertain_below == 0.0
+
+
+@pytest.mark.parametrize(("name", "value"), [("smoothing_s", 10**400), ("threads", 10**400), ("threads", -(10**400))])
+def test_a_number_beyond_float_is_out_of_range(name, value):
+    with pytest.raises(ConfigError, match=rf"{name} must be in \["):
+        Settings().changed({name: value})

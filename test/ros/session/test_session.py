@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from session_bench import REPEATABLE, SETTINGS, S, broken, frame
 
 from aue_crl_core import facs
 from aue_crl_core.dynamics.readings import EventPhase
+from aue_crl_ros.messages.image_decoding import pending_frame
 from aue_crl_ros.session.session import REPEAT_COMPLAINT_S
 
 
@@ -88,6 +90,18 @@ def test_a_face_keeps_its_id_and_its_smoothed_reading(bench, loaded, photograph)
         assert second.probabilities[name] == pytest.approx(p, abs=0.006)
     (raw,) = loaded(darker)
     assert max(abs(raw.probabilities[n] - first.probabilities[n]) for n in first.probabilities) > 0.006
+
+
+def test_a_colour_picture_under_a_bayer_format_is_counted_and_logged(bench):
+    message = SimpleNamespace(
+        header=SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=0)),
+        format="bayer_rggb8; x",
+        data=b"PF\n3 3\n-1\n" + bytes(108),
+    )
+    bench.session.offer(pending_frame(message, "/left", compressed=True))
+    assert bench.session.step(0) == []
+    assert bench.session.statistics.snapshot()["/left"].failed == 1
+    assert [level for level, _ in bench.logged] == ["warn"]
 
 
 def test_an_image_that_cannot_be_decoded_is_reported_and_the_others_go_on(bench, photograph):

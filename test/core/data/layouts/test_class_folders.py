@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,12 @@ def test_a_root_one_folder_too_deep_is_an_error_that_says_so(tmp_path, photograp
     root = _tree(tmp_path, photograph_path, "happy/a.jpg", "sad/b.jpg")
     with pytest.raises(DatasetError, match=r"ROOT must be the folder that holds .* got one of them: .*happy"):
         list(class_folders.read(root / "happy"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are not bytes here")
+def test_a_file_whose_name_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "happy").mkdir()
+    with open(os.fsencode(tmp_path / "happy") + b"/a\xfc.jpg", "wb"):
+        pass
+    with pytest.raises(DatasetError, match=r"must have a name in UTF-8, got 'happy/a\\udcfc\.jpg'; rename it"):
+        list(class_folders.read(tmp_path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -164,6 +166,16 @@ def test_any_place_and_size_of_a_face_gives_a_picture(predict, x, y, scale, size
         assert drawn.shape == draw_overlay(image, [], panels="none", overlay_scale=overlay_scale).shape
     if panels == "beside":
         assert drawn.shape == draw_overlay(image, [], panels="beside", overlay_scale=overlay_scale).shape
+
+
+@pytest.mark.parametrize("state", ["ok", "low_quality"])
+@pytest.mark.parametrize("shift", [(1e9, 1e9), (-1e9, 0), (0, -1e9), (0, 1e9)])
+def test_a_face_far_outside_is_drawn_at_once(photograph, predict, state, shift):
+    """Where the drawing goes all the way to the face, this takes minutes."""
+    far = predict(state=state, shift=shift)
+    half = np.where(np.arange(68)[:, None] % 2, predict().landmarks, far.landmarks)
+    for face in (far, dataclasses.replace(far, landmarks=half)):
+        assert draw_overlay(photograph, [face], panels="none").shape == photograph.shape
 
 
 def test_settings_out_of_range(photograph):

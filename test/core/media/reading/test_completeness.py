@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aue_crl_core.media.reading.completeness import ImageHeader, image_damage, missing_bytes, read_header
+from aue_crl_core.media.reading.completeness import image_damage, missing_bytes
 
 SHARED_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
@@ -21,9 +21,7 @@ def encoded(photograph):
 
 
 @pytest.mark.parametrize("kind", [".png", ".jpg", ".bmp", "progressive", "restarts"])
-def test_a_whole_image_has_a_header_and_no_damage(encoded, kind):
-    header = read_header(encoded[kind])
-    assert header == ImageHeader({".png": "PNG", ".bmp": "BMP"}.get(kind, "JPEG"), 512, 600)
+def test_a_whole_image_has_no_damage(encoded, kind):
     assert image_damage(encoded[kind]) is None
 
 
@@ -43,7 +41,6 @@ def test_every_cut_is_noticed(encoded, kind, share):
     data = encoded[kind]
     cut = data[: max(40, int(len(data) * share))]
     assert image_damage(cut).startswith("ends before")
-    read_header(cut)
 
 
 @given(position=st.floats(0, 1, exclude_max=True))
@@ -56,7 +53,6 @@ def test_a_changed_byte_in_a_png_is_noticed(encoded, position):
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"]))
 def test_any_bytes_are_safe_to_ask_about(tail, head):
-    read_header(head + tail)
     image_damage(head + tail)
 
 

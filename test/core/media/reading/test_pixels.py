@@ -122,7 +122,7 @@ def test_a_png_is_measured_before_it_is_decoded(tmp_path, photograph):
         load_image(path)
 
 
-def test_the_bound_holds_for_formats_without_a_header_reader(tmp_path, photograph):
+def test_the_bound_is_the_callers(tmp_path, photograph):
     path = write(tmp_path / "photo.tiff", photograph)
     with pytest.raises(ImageError, match=r"512x600 = 0.3 megapixels, at most 0.1 are read"):
         load_image(path, max_pixels=100_000)

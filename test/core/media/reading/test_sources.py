@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -214,3 +216,33 @@ def test_a_camera_that_is_unplugged(tmp_path, write_video, moving_frames):
     times = [frame.time_s for frame in frames]
     assert times == sorted(times)
     assert "gave no more frames after 20" in error
+
+
+@pytest.mark.parametrize("name", ["²", "n" * 5000, "zero\0byte", "9" * 30])
+def test_a_name_of_nothing_is_a_problem_and_no_traceback(name):
+    sources, problems = resolve_sources([name])
+    assert sources == []
+    assert "does not exist; give an image, folder, video or camera index" in problems[0].message
+
+
+def test_numbers_that_are_no_digits_sort_as_text(tmp_path, photograph_path):
+    for name in ("²", "10", "2"):
+        shutil.copy(photograph_path, tmp_path / f"{name}.jpg")
+    sources, _ = resolve_sources([tmp_path])
+    assert [Path(source.name).stem for source in sources] == ["2", "10", "²"]
+
+
+def test_a_film_whose_metadata_is_not_utf_8_is_read(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as film:
+        film.metadata["title"] = "title-of-the-film"
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        for _ in range(3):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
+        film.mux(stream.encode())
+    data = path.read_bytes()
+    assert b"title-of-the-film" in data
+    path.write_bytes(data.replace(b"title-of-the-film", b"title\xfcof-the-film"))
+    assert len(list(VideoSource(str(path)))) == 3

@@ -26,7 +26,7 @@ from aue_crl_core.data.names import split_of
 from aue_crl_core.data.roots import found_hint
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.hashing import file_sha256
-from aue_crl_core.media.reading.completeness import read_header
+from aue_crl_core.media.reading.headers import read_header
 from aue_crl_core.types import FaceBox
 
 TABLES: Final = ("fer2013.csv", "icml_face_data.csv")

@@ -23,6 +23,7 @@ except ImportError as error:
     raise MissingDependencyError(name, "dds", "a node without ROS", import_failure(error, name)) from error
 
 from aue_crl_ros.messages.interfaces import StoreMessages
+from aue_crl_ros.transports.dds.buffers import large_receive_buffers
 from aue_crl_ros.transports.dds.endpoints import DdsPublisher, DdsSubscription, Endpoint
 from aue_crl_ros.transports.dds.graph import ENCLAVE, NodeGraph
 from aue_crl_ros.transports.dds.names import NodeNames
@@ -62,8 +63,8 @@ class DdsTransport:
     ) -> None:
         """Join `domain_id` (default: ROS_DOMAIN_ID, or 0) as `node_name`.
 
-        The network is what CYCLONEDDS_URI says. With `use_sim_time`, `now_ns` follows `/clock` and is 0 before the
-        first.
+        The network is what CYCLONEDDS_URI says; the sockets' buffers are as large as the kernel allows, unless it says
+        otherwise. With `use_sim_time`, `now_ns` follows `/clock` and is 0 before the first.
 
         Raises:
             ConfigError: a name, a remapping or the domain is not valid, or CYCLONEDDS_URI is not.
@@ -83,7 +84,8 @@ class DdsTransport:
         if not 0 <= domain <= _LAST_DOMAIN:
             raise ConfigError(f"the DDS domain must be in [0, {_LAST_DOMAIN}], got {domain}")
         try:
-            self.participant = DomainParticipant(domain, DdsQos(Policy.Userdata(ENCLAVE)))
+            with large_receive_buffers():
+                self.participant = DomainParticipant(domain, DdsQos(Policy.Userdata(ENCLAVE)))
         except DDSException as error:
             raise ConfigError(
                 f"joining DDS domain {domain} failed ({error}); CYCLONEDDS_URI must be unset, or name interfaces that "

@@ -110,8 +110,8 @@ class YuNetDetector:
     aside and tilted up to about 30 degrees; others are found in looks at the turned image (see `looks`).
 
     The image is scaled so that a face of `min_face_px` is one of 24 px, and its long side at most `work_px`; a dark one
-    is brightened. Where that shows no face, it is looked at once more small and with a border around it, for a face
-    that fills it. `threads` see `make_session`.
+    is brightened. Where that shows no face, it is looked at once more at 240 px and with a border around it, for a face
+    that fills it: a near one, or a thumbnail. `threads` see `make_session`.
     """
 
     model_path: Path | None = None
@@ -137,7 +137,7 @@ class YuNetDetector:
         scale = min(1.0, _SURE_FACE_PX / self.min_face_px, self.work_px / long)
         boxes = self._look(image, resized(image, scale), 0)
         if not boxes:
-            small = resized(image, min(1.0, _NEAR_PX / long))
+            small = resized(image, _NEAR_PX / long)
             border = round(_NEAR_BORDER * max(small.shape[:2]))
             framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
             boxes = self._look(image, framed, border)

@@ -81,6 +81,17 @@ def test_a_face_that_fills_the_image_is_found(detector, photograph):
     assert detector(large)[0].iou(FaceBox(100, 60, 1000, 1140)) > 0.5
 
 
+def test_a_face_that_fills_a_thumbnail_is_found(detector, raf_images):
+    thumbnails = []
+    for image in raf_images:
+        height, width = image.shape[:2]
+        middle = image[height // 4 : -height // 6, width // 5 : -width // 5]
+        thumbnails.append(cv2.resize(middle, (48, 48), interpolation=cv2.INTER_AREA))
+    found = [boxes[0] for boxes in map(detector, thumbnails) if boxes]
+    assert len(found) >= 0.9 * len(thumbnails)
+    assert all(20 < max(box.w, box.h) < 90 for box in found)
+
+
 @pytest.mark.parametrize("side", [32, 48])
 def test_small_faces_are_found_in_an_image_of_a_camera(detector, raf_images, side):
     found = 0

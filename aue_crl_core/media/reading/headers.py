@@ -1,8 +1,8 @@
 """What an image file says of its size, read without decoding a pixel.
 
 Formats: PNG (W3C PNG, 5.3), JPEG (ITU-T T.81, annex B), BMP, GIF (89a, 18), WebP (RFC 9649), TIFF (6.0, and BigTIFF),
-portable maps (Netpbm P1 to P6). JPEG 2000 is not among them: a process that decoded damaged files with OpenCV 4.11 crashed,
-and of the formats in them that one is suspected.
+portable maps (Netpbm P1 to P6). JPEG 2000 is not among them: a process that decoded damaged files
+with OpenCV 4.11 crashed, and of their formats that one is suspected.
 """
 
 from __future__ import annotations

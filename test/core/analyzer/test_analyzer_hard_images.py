@@ -98,7 +98,7 @@ class SeesFacesEverywhere:
 def test_what_a_picture_costs_is_bounded_whatever_is_seen_in_it(analyzer, shape):
     engine, detector = Watched(analyzer.engine), SeesFacesEverywhere()
     assert FaceAnalyzer(engine, detector)(np.full((*shape, 3), 128, np.uint8)) == []
-    assert engine.crops == [64, 64, 64, 64]  # upright and turned, two passes each
+    assert engine.crops == [128, 128, 128, 128]  # upright and turned, two passes each, each in the mirror as well
     assert detector.shown[0] == (*shape, 3)
     assert all(max(shown) <= 2 * 480 for shown in detector.shown[1:])
 

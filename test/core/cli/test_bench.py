@@ -82,6 +82,7 @@ def test_a_floor_is_what_the_multiply_adds_or_the_bytes_must_take():
         assert (row.floor_ms, row.ratio) == (pytest.approx(floor_ms), pytest.approx(2))
 
 
+@pytest.mark.slow
 def test_limits_name_every_part_and_the_papers_network(capsys, photograph_path, tmp_path, monkeypatch):
     """With the paper's trunk, and narrow layers behind it: these hold 1.7 GB, which take minutes to export."""
     pytest.importorskip("torch")

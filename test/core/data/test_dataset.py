@@ -129,7 +129,7 @@ def test_an_index_whose_images_are_gone_says_which(small_raf, tmp_path, workers)
 def test_an_image_that_was_damaged_since_says_so(small_raf, tmp_path):
     index = prepare("raf-db", small_raf, tmp_path / "i.parquet", None).index
     index.path(index.records[0]).write_bytes(b"no image")
-    with pytest.raises(ImageError, match="not an image"):
+    with pytest.raises(ImageError, match="not a picture of a kind that is read"):
         FaceDataset([index], SIZE)[0]
 
 

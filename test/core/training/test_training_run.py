@@ -201,7 +201,7 @@ def test_a_run_killed_in_stage_two_goes_on_to_the_same_weights(
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"compile": "aot_eager"}, id="compiled"),
+        pytest.param({"compile": "aot_eager"}, id="compiled", marks=pytest.mark.slow),
         pytest.param({"channels_last": False}, id="channels first"),
         pytest.param({"fused_optimizer": True}, id="fused adamw"),
         pytest.param({"fused_optimizer": True, "optimizer": "sgd"}, id="fused sgd"),

@@ -8,6 +8,7 @@ import pytest
 from node_bench import CAMERAS, EXPRESSIONS, ROOT, Camera, Listener, Process
 
 from aue_crl_core import FaceAnalyzer
+from aue_crl_core.analyzer import AnalyzerConfig
 from aue_crl_ros.transports.transport import RESULT
 
 PARAMETERS = f"""
@@ -142,7 +143,8 @@ def sky(portrait):
 
 @pytest.fixture(scope="package")
 def analyzer():
-    return FaceAnalyzer.load("edge", threads=1)
+    """Reads images as the node reads a camera's."""
+    return FaceAnalyzer.load("edge", threads=1, config=AnalyzerConfig(mirror_stills=False))
 
 
 @pytest.fixture

@@ -246,7 +246,7 @@ def test_a_killed_process_ends_the_run_with_a_message(killed):
     assert not (output / "expression.safetensors").exists()
 
 
-@pytest.fixture(scope="module", params=["one process", "two processes"])
+@pytest.fixture(scope="module", params=["one process", pytest.param("two processes", marks=pytest.mark.slow)])
 def resumed(request, killed, two) -> Path:
     """The directory of the killed run, finished by `request.param`."""
     output = killed[0].with_name(request.param)

@@ -138,6 +138,6 @@ def alive():
     gc.collect()
     found = gc.get_objects()
     return (
-        sum(isinstance(one, type) and issubclass(one, IdlStruct) for one in found),
-        sum(isinstance(one, Entity) for one in found),
+        sum(issubclass(type(one), type) and IdlStruct in type.mro(one) for one in found),
+        sum(issubclass(type(one), Entity) for one in found),
     )

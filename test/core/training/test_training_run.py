@@ -144,7 +144,13 @@ def test_a_finished_run_has_scalars_and_plots(finished_run):
 
 
 @pytest.mark.parametrize(
-    "stop", [StopAt("action_unit", 1), StopAt("fusion", 2), StopAt("expression", 1, step=1)], ids=lambda s: str(s.at)
+    "stop",
+    [
+        StopAt("action_unit", 1),
+        pytest.param(StopAt("fusion", 2), marks=pytest.mark.slow),
+        pytest.param(StopAt("expression", 1, step=1), marks=pytest.mark.slow),
+    ],
+    ids=lambda s: str(s.at),
 )
 def test_an_interrupted_run_resumed_ends_in_the_same_weights(
     stop, finished_run, tiny_config, tiny_index, shipped, tmp_path

@@ -100,6 +100,7 @@ def test_a_cached_run_is_the_uncached_one_while_views_are_fresh(run_fusion, conf
     assert not (tmp_path / "cached" / "features").exists()
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_amid_its_features_ends_as_one_that_was_not(run_fusion, config, small_blocks, tmp_path):
     whole = run_fusion(config, tmp_path / "whole")
     with pytest.raises(Stopped):
@@ -111,6 +112,7 @@ def test_a_run_interrupted_amid_its_features_ends_as_one_that_was_not(run_fusion
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_a_cache_in_a_place_of_its_own_serves_the_next_run(run_fusion, config, tmp_path):
     class Count(Silent):
         blocks = 0

@@ -183,6 +183,7 @@ class KilledAt(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interrupted_session_and_the_one_after_it_are_both_recorded(tiny_config, tiny_index, shipped, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tiny_config, [tiny_index], tmp_path, landmarks=shipped, reporter=KilledAt("action_unit", 1))

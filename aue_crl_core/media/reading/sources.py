@@ -191,7 +191,7 @@ class VideoSource:
         if os.path.isfile(self.name) and not os.path.getsize(self.name):
             raise ImageError(f"{self.name} is empty (0 bytes); a video was expected: copy or record it again")
         try:
-            container = av.open(self.name, metadata_errors="replace")
+            container = av.open(self.name, **_any_metadata())
         except (av.error.FFmpegError, OSError, ValueError) as error:  # ValueError: no name of a file (a zero byte)
             reason = getattr(error, "strerror", None) or error
             raise ImageError(
@@ -349,3 +349,10 @@ def _upright(picture: VideoFrame, stream: av.video.stream.VideoStream) -> np.nda
     turns = round(degrees / 90) % 4
     image = picture.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _any_metadata() -> dict[str, str]:
+    """How PyAV is told to bear a film's metadata that is not UTF-8; from 19 on there is nothing to tell."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}

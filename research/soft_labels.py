@@ -40,6 +40,7 @@ def probabilities(network: AueCrl, index: DatasetIndex) -> NDArray[np.float32]:
 
 def soften(index: DatasetIndex, teachers: list[AueCrl], share: float) -> DatasetIndex:
     """`index` with its training votes softened."""
+    softened: dict[str, tuple[float, ...]] = {}
     for split in ("valid", "train"):
         part = index.select(split)
         records = [r for r in part.records if r.usable and r.label is not None]

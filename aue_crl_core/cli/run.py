@@ -157,11 +157,12 @@ def command(
         sink = stack.enter_context(_open_output(output, analyzer.expressions, every_frame)) if output else None
         over_time = None
         if course is not None:
+            course = replace(course, temporal=replace(course.temporal, uncertain_below=analyzer.uncertain_below))
             steady = (
                 stack.enter_context(_open_output(smoothed, analyzer.expressions, every_frame)) if smoothed else None
             )
             told = stack.enter_context(EventSink(events)) if events else None
-            over_time = stack.enter_context(CourseWriter(analyzer, _of(analyzer, course), steady, told))
+            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told))
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
         show = sink is None and not any(source.is_stream for source in found)
         progress = stack.enter_context(_progress(errors))
@@ -199,11 +200,6 @@ def _course(
     image = next((source.name for source in sources if not source.is_stream), None)
     require(image is None, "--smoothed and --events", "be of films and cameras", image)
     return FilmCourse(neutral_s=neutral)
-
-
-def _of(analyzer: FaceAnalyzer, course: FilmCourse) -> FilmCourse:
-    """The course, uncertain below the confidence that the weights ask for."""
-    return replace(course, temporal=replace(course.temporal, uncertain_below=analyzer.uncertain_below))
 
 
 def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:

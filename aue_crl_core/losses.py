@@ -80,7 +80,8 @@ def posterior_loss(probabilities: Tensor, posterior: Tensor) -> Tensor:
     """
     known = posterior.isfinite()
     said, wanted = probabilities.clamp(_SURE, 1 - _SURE), torch.where(known, posterior, 0.5)
-    return _mean_of(F.binary_cross_entropy(said, wanted, reduction="none"), known)
+    with torch.autocast(said.device.type, enabled=False):  # torch refuses this loss under autocast
+        return _mean_of(F.binary_cross_entropy(said.float(), wanted.float(), reduction="none"), known)
 
 
 def _mean_of(costs: Tensor, known: Tensor) -> Tensor:

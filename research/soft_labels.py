@@ -11,8 +11,10 @@ teachers' figures on `valid` are printed. Source: Hinton, Vinyals & Dean, *Disti
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,48 +23,60 @@ from torch.utils.data import DataLoader
 
 from aue_crl_core.checkpoint import load_network
 from aue_crl_core.data.dataset import FaceDataset, label_distribution
-from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.networks.aue_crl import AueCrl
 from aue_crl_core.training.loop import normalise
 
 
 @torch.inference_mode()
-def probabilities(network: AueCrl, index: DatasetIndex) -> NDArray[np.float32]:
-    """Fused probabilities of the usable, labelled faces of `index` in order, NxC."""
+def probabilities(
+    network: AueCrl, index: DatasetIndex, head: Literal["fused", "expression"] = "fused"
+) -> NDArray[np.float32]:
+    """One head's probabilities of the usable, labelled faces of `index` in order, NxC; on the network's device."""
     loader = DataLoader(FaceDataset([index], network.config.preprocessing), batch_size=128)
+    see = network.expression_only if head == "expression" else lambda images: network(images).fused_logits
+    device = next(network.parameters()).device
     rows = []
     for sample in loader:
-        images = normalise(sample.image, network.config.preprocessing)
-        both = network(images).fused_logits.softmax(1) + network(images.flip(3)).fused_logits.softmax(1)
-        rows.append(both / 2)
+        images = normalise(sample.image.to(device), network.config.preprocessing)
+        rows.append((see(images).softmax(1) + see(images.flip(3)).softmax(1)).cpu() / 2)
     return torch.cat(rows).numpy()
 
 
 def soften(index: DatasetIndex, teachers: list[AueCrl], share: float) -> DatasetIndex:
     """`index` with its training votes softened."""
-    softened: dict[str, tuple[float, ...]] = {}
+    softened: dict[str, NDArray[np.float32]] = {}
     for split in ("valid", "train"):
         part = index.select(split)
         records = [r for r in part.records if r.usable and r.label is not None]
         if not records:
             continue
         seen = np.mean([probabilities(network, part) for network in teachers], axis=0)
-        report(split, seen, np.array([r.label for r in records]))
+        report(split, seen, records)
         if split == "train":
-            votes = np.array([label_distribution(r, len(index.classes)) for r in records])
-            mixed = (1 - share) * votes + share * seen
-            softened = {r.image: tuple(row) for r, row in zip(records, mixed.tolist(), strict=True)}
-    changed = tuple(
-        replace(r, votes=softened.get(r.image, r.votes)) if r.split == "train" else r for r in index.records
-    )
-    return replace(index, records=changed)
+            softened = dict(zip((r.image for r in records), seen, strict=True))
+    return mixed(index, softened, share)
 
 
-def report(split: str, seen: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+def mixed(index: DatasetIndex, seen: Mapping[str, NDArray[np.float32]], share: float) -> DatasetIndex:
+    """`index` with the votes of its training records moved by `share` towards what was `seen` (image -> C)."""
+    classes = len(index.classes)
+
+    def moved(record: Record) -> Record:
+        if record.split != "train" or record.image not in seen:
+            return record
+        votes = (1 - share) * np.array(label_distribution(record, classes)) + share * seen[record.image]
+        return replace(record, votes=tuple(votes.tolist()))
+
+    return replace(index, records=tuple(map(moved, index.records)))
+
+
+def report(what: str, seen: NDArray[np.float32], records: Sequence[Record]) -> None:
     """How the teachers agree with the labels."""
+    labels = np.array([r.label for r in records])
     right = seen.argmax(1) == labels
     recalls = [right[labels == c].mean() for c in np.unique(labels)]
-    print(f"{split}: {len(labels)} faces, teachers' accuracy {right.mean():.3f}, mean class {np.mean(recalls):.3f}")
+    print(f"{what}: {len(labels)} faces, teachers' accuracy {right.mean():.3f}, mean class {np.mean(recalls):.3f}")
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def uncertain_below(confidences: Tensor, right: Tensor, risk: float = _RISK) -> 
     Where even the surest are wrong more often: the largest confidence.
     """
     surest, order = confidences.double().sort(descending=True)
-    wrong = (~right[order]).double().cumsum(0) / torch.arange(1, len(order) + 1)
+    wrong = (~right[order]).double().cumsum(0) / torch.arange(1, len(order) + 1, device=order.device)
     within = (wrong <= risk).nonzero()
     return float(surest[int(within[-1]) if len(within) else 0])
 

@@ -54,6 +54,14 @@ def test_all_parts_learn_but_the_first_layers_and_the_landmark_net(run):
     assert parts == {"backbone", "expression_branch", "action_unit_branch", "fusion", "prior_odds"}
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_trains_it_in_bf16_and_calibrates_it(config, measured, shipped, tmp_path):
+    """CUDA's autocast refuses losses that the CPU's takes, and tensors of two devices do not mix."""
+    train(config, [measured], tmp_path, landmarks=shipped, device="cuda")
+    info = load_network(tmp_path / "joint.safetensors")[1]
+    assert np.isfinite(info.metrics["fused_temperature"])
+
+
 def test_the_checkpoint_holds_the_prior_that_the_faces_and_the_knowledge_gave(run, measured):
     network, info = load_network(run / "joint.safetensors")
     fitted = action_unit_evidence([measured]).prior

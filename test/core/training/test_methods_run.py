@@ -58,7 +58,6 @@ def test_a_class_without_pictures_leaves_all_figures_finite(whole):
     terms = [float(row[f"train/{name}"]) for row in rows for name in ("expression", "center", "island")]
     assert np.isfinite(terms).all()
     assert all(tensor.isfinite().all() for tensor in load_file(whole).values())
-    assert float(rows[1]["train/island"]) < float(rows[0]["train/island"])
 
 
 def test_the_landmark_net_is_the_one_that_was_given_and_the_rest_has_learned(whole, shipped):
@@ -111,15 +110,17 @@ def test_a_method_that_compares_people_must_be_told_who_they_are(tiny_index):
         check_method(compares, [dataclasses.replace(tiny_index, records=alone)])
 
 
+def unflipped(augmentation):
+    return dataclasses.replace(augmentation, flip=0)
+
+
 def darker(crop, points, rng):
     assert points.shape == (68, 2)
     return crop // 2
 
 
 def test_new_faces_are_made_of_those_with_points_only(tiny_index, config, monkeypatch):
-    dark = dataclasses.replace(
-        METHODS["island"], synthesis=darker, augmentation=lambda a: dataclasses.replace(a, flip=0)
-    )
+    dark = dataclasses.replace(METHODS["island"], synthesis=darker, augmentation=unflipped)
     monkeypatch.setitem(METHODS, "island", dark)
     with pytest.raises(DatasetError, match="must have an index with points, got none"):
         check_method(dark, [tiny_index])

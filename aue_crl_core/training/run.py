@@ -13,10 +13,12 @@ import torch
 from aue_crl_core.checkpoint import read_info
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import ConfigError
+from aue_crl_core.methods import METHODS
 from aue_crl_core.training.batches.evidence import check_evidence
 from aue_crl_core.training.batches.feature_cache import check_size
 from aue_crl_core.training.batches.loading import (
     check_images,
+    check_method,
     with_validation,
 )
 from aue_crl_core.training.config import StageName, TrainConfig
@@ -28,7 +30,7 @@ from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.processes.processes import joined
 from aue_crl_core.training.reporter import Reporter, Silent
 from aue_crl_core.training.stage_run import RunContext, StageRun, wrap_up
-from aue_crl_core.training.stages import SEQUENCES, STAGES
+from aue_crl_core.training.stages import STAGES, sequence, stage_of
 from aue_crl_core.training.weights import imagenet
 from aue_crl_core.training.weights.start import (
     Start,
@@ -52,7 +54,7 @@ def train(
     device: str = "cpu",
     reporter: Reporter | None = None,
 ) -> Path:
-    """Run `stages` in order in directory `output` (None: all, see `SEQUENCES`); returns the last stage's checkpoint.
+    """Run `stages` in order in directory `output` (None: all, see `sequence`); returns the last stage's checkpoint.
 
     Stages action_unit and fusion start from the checkpoint of the stage before them in `output`, else from `init`; the
     others from `init`, else from random weights; `init` "imagenet" is torchvision's weights for the trunk of stage
@@ -68,13 +70,14 @@ def train(
         TrainingError: another run in `output`, or one under way there, an unfinished stage without `resume`, a missing
             earlier stage, indices of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
-        DatasetError: no usable image, a split that is missing, or images that are gone.
+        DatasetError: no usable image, a split that is missing, images that are gone, or an index that does not say what
+            the method learns from.
         ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, "imagenet" for a model
             or a stage that cannot begin with it, or a batch that the processes cannot share evenly.
         DownloadError: the weights of "imagenet" are neither there nor to be had.
     """
     if stages is None:
-        stages = SEQUENCES[config.network().knowledge]
+        stages = sequence(config.network())
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(STAGES)}, got none")
     _check_device(device)
@@ -89,6 +92,8 @@ def train(
 
         def begin() -> imagenet.Trunk | None:
             check_knowledge(stages, config)
+            if "expression" in stages:
+                check_method(METHODS[config.method], indices)
             if any(STAGES[name].knowledge == "odds" and not paths.checkpoint(name).is_file() for name in stages):
                 check_evidence(indices)
             _check_cache(run, stages)
@@ -121,7 +126,8 @@ def train(
                         wrap_up(paths, name)
                     continue
                 torch.manual_seed(config.seed)
-                StageRun(STAGES[name], shared_weights(processes, config, partial(load, name)), run).run()
+                start = shared_weights(processes, config, partial(load, name))
+                StageRun(stage_of(name, config.network()), start, run).run()
     return paths.checkpoint(stages[-1])
 
 

@@ -1,9 +1,9 @@
 """Which runs a comparison has: each method with each seed is an ordinary training run below its directory.
 
-    DIR/comparison.json                        what is compared, on what, under which settings; what failed
-    DIR/runs/METHOD/seed-N/, seed-N.log        the run's directory (see `training.directory`), and what it printed
-    DIR/predictions/METHOD/seed-N.parquet      what it says of the test faces, once it is finished
-    DIR/report.md, results.csv, compare.png    the report
+DIR/comparison.json                        what is compared, on what, under which settings; what failed
+DIR/runs/METHOD/seed-N/, seed-N.log        the run's directory (see `training.directory`), and what it printed
+DIR/predictions/METHOD/seed-N.parquet      what it says of the test faces, once it is finished
+DIR/report.md, results.csv, compare.png    the report
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from typing import Any, Final, Literal
 from aue_crl_core.config import MethodName, require
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import DatasetError, TrainingError
+from aue_crl_core.methods import METHODS
 from aue_crl_core.text import json_object, read_text
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.directory.paths import differences, provenance, write_text
-from aue_crl_core.training.stages import SEQUENCES
+from aue_crl_core.training.stages import sequence
 
 PLAN_FILE: Final = "comparison.json"
-_FIELDS: Final = ("config", "data", "split", "init", "methods", "failed")
+_SAME: Final = ("epochs", "split", "init")
+_FIELDS: Final = ("config", "data", *_SAME, "methods", "failed", "milliseconds")
 _CHOOSING: Final = ("train", "valid")
 """Splits that weights or epochs are chosen on."""
 
@@ -38,7 +40,7 @@ class Trial:
     directory: Path
     predictions: Path
     split: str
-    init: Path | Literal["imagenet"] | None = None
+    init: Literal["imagenet"] | None = None
     landmarks: Path | None = None
     device: str = "cpu"
 
@@ -64,13 +66,20 @@ class Trial:
 
 
 def trials(
-    directory: Path, config: TrainConfig, methods: Sequence[MethodName], seeds: int, split: str, **start: Any
+    directory: Path,
+    config: TrainConfig,
+    methods: Sequence[MethodName],
+    seeds: int,
+    epochs: int,
+    split: str,
+    init: Literal["imagenet"] | None = None,
+    **more: Any,
 ) -> list[Trial]:
     """All runs of a comparison, the first seed of every method before the second of any.
 
-    `config` is what all share. A method of one stage trains `config.expression.epochs`; one of several trains as many
-    in all, shared among its stages in proportion to the epochs that `config` gives them. `start`: the fields `init`,
-    `landmarks` and `device` of every `Trial`.
+    `config` is what all share. Every run trains `epochs` in all; where it has several stages, each gets a share in
+    proportion to its epochs in `config`. A method that has a trunk of its own starts at random whatever `init` is.
+    `more`: the fields `landmarks` and `device` of every `Trial`.
 
     Raises:
         ConfigError: no seed, a split that something is chosen on, or fewer epochs than a method has stages.
@@ -81,8 +90,8 @@ def trials(
     for seed in range(seeds):
         for method in methods:
             own = dataclasses.replace(config, method=method, seed=seed)
-            stages = sequence(own)
-            shares = shared(config.expression.epochs, [getattr(config, stage).epochs for stage in stages])
+            stages = sequence(own.network())
+            shares = shared(epochs, [getattr(config, stage).epochs for stage in stages])
             pairs = zip(stages, shares, strict=True)
             changed = {stage: dataclasses.replace(getattr(own, stage), epochs=epochs) for stage, epochs in pairs}
             place = Path(method, f"seed-{seed}")
@@ -93,15 +102,11 @@ def trials(
                     directory / "runs" / place,
                     (directory / "predictions" / place).with_suffix(".parquet"),
                     split,
-                    **start,
+                    init if METHODS[method].whole is None else None,
+                    **more,
                 )
             )
     return found
-
-
-def sequence(config: TrainConfig) -> tuple[StageName, ...]:
-    """The stages of a run of `config`'s method."""
-    return SEQUENCES[config.network().knowledge] if config.method == "aue_crl" else ("expression",)
 
 
 def shared(total: int, weights: Sequence[int]) -> list[int]:
@@ -121,8 +126,9 @@ def open_comparison(
     config: TrainConfig,
     data: Sequence[DatasetIndex],
     methods: Mapping[MethodName, str],
+    epochs: int,
     split: str,
-    init: Path | str | None,
+    init: str | None,
 ) -> dict[str, Any]:
     """Write down what is compared, or add `methods` (name -> title) to what was; returns what the file says now.
 
@@ -133,16 +139,18 @@ def open_comparison(
     about = {
         "config": config.to_dict(),
         "data": [{**row, **place} for row, place in zip(provenance(data), places, strict=True)],
+        "epochs": epochs,
         "split": split,
-        "init": init and str(init),
+        "init": init,
         "methods": dict(methods),
         "failed": {},
+        "milliseconds": {},
     }
     about = json.loads(json.dumps(about))
     if (directory / PLAN_FILE).is_file():
         before = read_comparison(directory)
         different = differences(before, about)
-        different += [f"{n} was {before[n]}, is {about[n]}" for n in ("split", "init") if before[n] != about[n]]
+        different += [f"{n} was {before[n]}, is {about[n]}" for n in _SAME if before[n] != about[n]]
         if different:
             raise TrainingError(
                 f"{directory} holds another comparison: {'; '.join(different)} (see {directory / PLAN_FILE}); give "

@@ -15,9 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from aue_crl_core.comparison.results import BASELINE, MethodResult, Spread
 from aue_crl_core.evaluation.plots import GREY, draw_grid, new_figure
 
-_BLUE: Final = "#0072b2"
+_BLUE, _ORANGE = "#0072b2", "#d55e00"
 _LINE: Final = "#e5e7eb"
 _INK: Final = "#1f2937"
+_COLOURS: Final = {BASELINE: GREY, "aue_crl": _ORANGE}
 
 
 def plot_comparison(results: Sequence[MethodResult], title: str) -> Figure:
@@ -36,13 +37,15 @@ def plot_comparison(results: Sequence[MethodResult], title: str) -> Figure:
     _plot_recall(right, [result.recall for result in ranked], classes)
     left.set_yticks(range(len(ranked)), [result.title for result in ranked], fontsize=10)
     left.set_ylim(-0.5, len(ranked) - 0.5)
+    for axes in (left, middle, right):
+        axes.tick_params(axis="y", which="both", length=0)
     figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _plot_rates(axes: Axes, ranked: Sequence[MethodResult], spreads: Sequence[Spread], label: str) -> None:
     for place, (result, spread) in enumerate(zip(ranked, spreads, strict=True)):
-        mean, colour = 100 * spread.mean, GREY if result.method == BASELINE else _BLUE
+        mean, colour = 100 * spread.mean, _COLOURS.get(result.method, _BLUE)
         if spread.deviation is not None:
             reach = 100 * spread.deviation
             axes.plot([mean - reach, mean + reach], [place] * 2, color=colour, alpha=0.35, linewidth=7)
@@ -59,22 +62,18 @@ def _plot_rates(axes: Axes, ranked: Sequence[MethodResult], spreads: Sequence[Sp
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="both", color=_LINE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
 
 
 def _plot_recall(axes: Axes, rows: Sequence[dict[str, Spread | None]], classes: Sequence[str]) -> None:
     """Mean recall over the seeds, in %; empty where the class has no face."""
     values = np.array([[np.nan if row[c] is None else row[c].mean for c in classes] for row in rows])  # type: ignore[union-attr]
     light = ListedColormap(colormaps["Blues"](np.linspace(0, 0.75, 256)))
-    axes.imshow(values, cmap=light, vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(values, cmap=light, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=9, color=_ink_on(value))
+            colour = "white" if image.norm(value) > 0.85 else _INK
+            axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=9, color=colour)
     axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right", rotation_mode="anchor", fontsize=9)
     axes.set_xlabel("recall, %")
     draw_grid(axes, values.shape)
-    axes.tick_params(which="both", length=0)
-
-
-def _ink_on(value: float) -> str:
-    return "white" if value > 0.88 else _INK
+    axes.tick_params(axis="x", length=0)

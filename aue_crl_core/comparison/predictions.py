@@ -38,13 +38,14 @@ _COLUMNS = ("data", "image", "label")
 class About:
     """Which run the predictions are of.
 
-    epochs: stage -> how many it trained; kept: stage -> which of them was chosen on the validation split.
+    start: what its trunk began with. epochs: stage -> how many it trained; kept: stage -> which of them was chosen on the validation split.
     valid: that epoch's figures, of the last stage. seconds: of training and validation.
     parameters, multiply_adds: of a look at one face, without the landmark net.
     """
 
     method: str
     seed: int
+    start: str
     epochs: dict[str, int]
     kept: dict[str, int]
     valid: dict[str, float]
@@ -55,7 +56,8 @@ class About:
 
 @dataclass(frozen=True)
 class Predictions:
-    """N faces: `data` and `images` name them, `labels` int64 N, `probabilities` float32 NxC in the order of `classes`."""
+    """N faces: `data` and `images` name them, `labels` int64 N, `probabilities` float32 NxC, a column for each of
+    `classes`."""
 
     about: About
     classes: tuple[str, ...]
@@ -94,7 +96,9 @@ class Predictions:
         try:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
-            raise DatasetError(f"{path} must be a Parquet file, got: {error}; remove it to have it made again") from error
+            raise DatasetError(
+                f"{path} must be a Parquet file, got: {error}; remove it to have it made again"
+            ) from error
         values = json_object((table.schema.metadata or {}).get(_KEY, b"{}"), f"the metadata of {path}", DatasetError)
         classes = tuple(name for name in table.column_names if name not in _COLUMNS)
         try:
@@ -104,4 +108,3 @@ class Predictions:
         except (ConfigError, KeyError, ValueError) as error:
             raise DatasetError(f"{path} must hold the predictions of a comparison's run, got: {error}") from error
         return cls(about, classes, tuple(data), tuple(images), np.array(labels, dtype=np.int64), rows)
-

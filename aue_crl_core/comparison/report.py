@@ -24,10 +24,10 @@ PROTOCOLS_DIFFER: Final = (
 )
 SPREAD_NOTE: Final = (
     "Rates are in %: mean and standard deviation over the seeds. Against "
-    f"{BASELINE}: difference of accuracy in points with its {LEVEL:.0%} interval, and the two-sided p value of a paired "
-    f"bootstrap over the test faces ({RESAMPLES} draws; a face counts with the share of seeds that are right about it). "
-    "The interval says how far the choice of faces matters, not that of seeds, and p is not corrected for the number "
-    "of methods."
+    f"{BASELINE}: difference of accuracy in points with its {LEVEL:.0%} interval, and the two-sided p value of a "
+    f"paired bootstrap over the test faces ({RESAMPLES} draws; a face counts with the share of seeds that are right "
+    "about it). The interval says how far the choice of faces matters, not that of seeds, and p is not corrected for "
+    "the number of methods."
 )
 
 
@@ -41,9 +41,9 @@ class Table(NamedTuple):
 
 def tables(results: Sequence[MethodResult], about: Mapping[str, Any]) -> list[Table]:
     """What the terminal gets: accuracies, recall per class, costs, and what failed, where anything did."""
-    shown = [_accuracies(results), _recall(results), _costs(results, about["milliseconds"])]
-    failed = tuple(about["failed"].items())
-    return [*shown, Table("Failed", ("run", "reason"), failed)] if failed else shown
+    found = [_accuracies(results), _recall(results), _by_data(results), _costs(results, about["milliseconds"])]
+    found.append(Table("Failed", ("run", "reason"), tuple(about["failed"].items())))
+    return [table for table in found if table.rows]
 
 
 def write_report(directory: Path, results: Sequence[MethodResult], about: Mapping[str, Any]) -> Path:
@@ -54,10 +54,10 @@ def write_report(directory: Path, results: Sequence[MethodResult], about: Mappin
     _write_csv(directory / "results.csv", results, about["milliseconds"])
     title = _title(results, about)
     plot_comparison(results, title).savefig(directory / "compare.png")
-    accuracies, recall, costs, *failed = tables(results, about)
+    accuracies, *others = tables(results, about)
     blocks = [f"# {title}", _conditions(results, about), "![compare](compare.png)", _markdown(accuracies)]
     blocks += [SPREAD_NOTE, PROTOCOLS_DIFFER]
-    for table in (recall, costs, _runs(results), *failed):
+    for table in (*others, _runs(results)):
         blocks += [f"## {table.title}", _markdown(table)]
     file = directory / "report.md"
     file.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
@@ -75,13 +75,15 @@ def _conditions(results: Sequence[MethodResult], about: Mapping[str, Any]) -> st
     trained = ", ".join(f"{row['layout']} ({row['images'].get('train', 0)})" for row in about["data"])
     total = sum(first.about.epochs.values())
     lines = [
-        f"Trunk, start ({about['init'] or 'random weights'}), data, crops, augmentation, schedule and number of epochs "
-        f"({total} in all) are the same for every method. Trained on {trained}; the epoch of each run was chosen on "
-        f"the validation split, and only then was the split `{about['split']}` opened: {faces}, those that are usable "
-        f"and labelled. All settings: `comparison.json`.",
+        f"Trunk, start ({first.about.start}), data, crops, augmentation, schedule and number of epochs ({total} in "
+        f"all) are the same for every method. Trained on {trained}; the epoch of each run was chosen on the validation "
+        f"split, and only then was the split `{about['split']}` opened: {faces}, those that are usable and labelled. "
+        "All settings: `comparison.json`.",
     ]
     for result in results:
-        epochs = result.runs[0].about.epochs
+        epochs, start = result.runs[0].about.epochs, result.runs[0].about.start
+        if start != first.about.start:
+            lines.append(f"{result.title}, which has a trunk of its own, starts from {start}.")
         if len(epochs) > 1:
             shares = ", ".join(f"{stage} {count}" for stage, count in epochs.items())
             lines.append(f"{result.title} shares its {sum(epochs.values())} epochs among its stages: {shares}.")
@@ -124,6 +126,13 @@ def _recall(results: Sequence[MethodResult]) -> Table:
                 known = dict(zip(protocol.classes, row.recall, strict=True))  # type: ignore[union-attr]
                 rows.append((f"  published, {name}", *(_number(known.get(c)) for c in classes)))
     return Table("Recall per class", ("recall, %", *classes), tuple(rows))
+
+
+def _by_data(results: Sequence[MethodResult]) -> Table:
+    """Where the test faces are of several indices."""
+    parts = tuple(dict.fromkeys(results[0].runs[0].data))
+    rows = [(result.title, *(_percent(result.accuracy_on(part)) for part in parts)) for result in results]
+    return Table("Accuracy by data set", ("method", *parts), tuple(rows) if len(parts) > 1 else ())
 
 
 def _costs(results: Sequence[MethodResult], milliseconds: Mapping[str, float]) -> Table:
@@ -222,4 +231,5 @@ def _number(value: float | None) -> str:
 
 def _markdown(table: Table) -> str:
     rules = ("---", *["---:"] * (len(table.header) - 1))
-    return "\n".join(f"| {' | '.join(row)} |" for row in (table.header, rules, *table.rows))
+    rows = ([cell.replace("|", "\\|") for cell in row] for row in (table.header, rules, *table.rows))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -56,6 +56,11 @@ class MethodResult:
         """Over the seeds."""
         return Spread([m.mean_class_accuracy for m in self.metrics])
 
+    def accuracy_on(self, data: str) -> Spread:
+        """On the faces of one of the indices, by its layout."""
+        chosen = np.array(self.runs[0].data) == data
+        return Spread([float(run.right[chosen].mean()) for run in self.runs])
+
     @property
     def recall(self) -> dict[str, Spread | None]:
         """Class -> over the seeds; None for a class without a face."""
@@ -95,8 +100,8 @@ def read_results(directory: Path, methods: Mapping[str, str]) -> list[MethodResu
     if baseline is None:
         return list(found.values())
     return [
-        result if result is baseline else MethodResult(
-            result.method, result.title, result.runs, paired_bootstrap(result.right, baseline.right)
-        )
+        result
+        if result is baseline
+        else MethodResult(result.method, result.title, result.runs, paired_bootstrap(result.right, baseline.right))
         for result in found.values()
     ]

@@ -39,7 +39,7 @@ def plot_comparison(results: Sequence[MethodResult], title: str) -> Figure:
     left.set_ylim(-0.5, len(ranked) - 0.5)
     for axes in (left, middle, right):
         axes.tick_params(axis="y", which="both", length=0)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(f"{title}\na dot a seed, its mean ± standard deviation; dashed: {BASELINE}", fontsize=10)
     return figure
 
 

@@ -38,7 +38,8 @@ _COLUMNS = ("data", "image", "label")
 class About:
     """Which run the predictions are of.
 
-    start: what its trunk began with. epochs: stage -> how many it trained; kept: stage -> which of them was chosen on the validation split.
+    start: what its trunk began with.
+    epochs: stage -> how many it trained; kept: stage -> which of them was chosen on the validation split.
     valid: that epoch's figures, of the last stage. seconds: of training and validation.
     parameters, multiply_adds: of a look at one face, without the landmark net.
     """

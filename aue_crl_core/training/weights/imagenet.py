@@ -21,6 +21,7 @@ import torchvision
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.errors import CheckpointError, ConfigError, DownloadError
 from aue_crl_core.hashing import file_sha256
+from aue_crl_core.methods import METHODS
 from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.config import StageName
 from aue_crl_core.training.directory.paths import RunPaths
@@ -88,6 +89,11 @@ def trunk_weights(config: ModelConfig) -> TrunkWeights:
     Raises:
         ConfigError: a trunk that torchvision has no weights of, or another normalisation than the weights'.
     """
+    if METHODS[config.method].whole is not None:
+        raise ConfigError(
+            f"--init imagenet must start a trunk of torchvision's, and method {config.method} brings a trunk of its "
+            f"own; choose another --method, {_ELSE}"
+        )
     if config.backbone not in _NAMES:
         raise ConfigError(
             f"--init imagenet must start one of {', '.join(_NAMES)}, got {config.backbone}, a trunk of this project "

@@ -59,52 +59,56 @@ def command(
     """
     try:
         from aue_crl_core.cli.comparison_progress import ComparisonProgress
-        from aue_crl_core.comparison.plan import (
-            check_split,
-            open_comparison,
-            read_comparison,
-            trials,
-            write_comparison,
-        )
+        from aue_crl_core.comparison.plan import check_split, open_comparison, trials
         from aue_crl_core.comparison.pool import run_all
-        from aue_crl_core.comparison.report import tables, write_report
-        from aue_crl_core.comparison.results import read_results
         from aue_crl_core.data.index import DatasetIndex
         from aue_crl_core.methods import METHODS as TABLE
         from aue_crl_core.training.directory.lock import locked
-        from aue_crl_core.training.directory.paths import BEST_FILE
+        from aue_crl_core.training.run import check_device
+    except MissingDependencyError:
+        raise
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
         raise MissingDependencyError(package, "train", "comparing", import_failure(error, package)) from error
 
-    console = out()
-    if not report_only:
-        require(bool(data), "--data", "be given (but for --report-only)", "nothing")
-        require(jobs >= 1, "--jobs", "be at least 1", jobs)
-        require(init in (None, "imagenet"), "--init", "be imagenet", init)
-        indices = [DatasetIndex.read(path) for path in data or []]
-        check_split(indices, split)
-        cores = processors() // jobs or 1
-        settings = configure(config, indices, None, model=model, batch_size=batch_size)
-        if device.startswith("cuda"):
-            settings = dataclasses.replace(settings, workers=cores)
-        names = [name.strip() for name in methods.split(",")] if methods else list(TABLE)
-        unknown = [name for name in names if name not in TABLE]
-        require(not unknown, "--methods", f"be among {', '.join(TABLE)}", unknown)
-        total = settings.expression.epochs if epochs is None else epochs
-        landmarks = find_weights("edge", "torch")
-        planned = trials(output, settings, names, seeds, total, split, init, landmarks=landmarks, device=device)
-        with locked(output):
-            open_comparison(output, settings, indices, {name: TABLE[name].title for name in names}, total, split, init)
-            left = [trial for trial in planned if not trial.done]
-            console.print(
-                Text(
-                    f"{len(planned)} runs of {total} epochs on {device}, {jobs} at once: "
-                    f"{len(planned) - len(left)} finished before; output: {output}"
-                )
+    if report_only:
+        _report(output, timed)
+        return
+    names = [name.strip() for name in methods.split(",")] if methods else list(TABLE)
+    unknown = [name for name in names if name not in TABLE]
+    require(not unknown, "--methods", f"be among {', '.join(TABLE)}", unknown)
+    require(bool(data), "--data", "be given (but for --report-only)", "nothing")
+    require(jobs >= 1, "--jobs", "be at least 1", jobs)
+    require(init in (None, "imagenet"), "--init", "be imagenet", init)
+    check_device(device)
+    indices = [DatasetIndex.read(path) for path in data or []]
+    check_split(indices, split)
+    settings = configure(config, indices, None, model=model, batch_size=batch_size)
+    if device.startswith("cuda"):
+        settings = dataclasses.replace(settings, workers=max(1, processors() // jobs))
+    total = settings.expression.epochs if epochs is None else epochs
+    landmarks = find_weights("edge", "torch")
+    planned = trials(output, settings, names, seeds, total, split, init, landmarks=landmarks, device=device)
+    left = [trial for trial in planned if not trial.done]
+    with locked(output):
+        open_comparison(output, settings, indices, {name: TABLE[name].title for name in names}, total, split, init)
+        with ComparisonProgress(out(), output, planned) as progress:
+            progress.say(
+                f"{len(planned)} runs of {total} epochs on {device}, {jobs} at once: "
+                f"{len(planned) - len(left)} finished before; output: {output}"
             )
-            with ComparisonProgress(console, output, planned) as progress:
-                run_all(left, indices, jobs, cores, progress)
+            run_all(left, indices, jobs, progress)
+        _report(output, timed)
+    if progress.failed:
+        raise typer.Exit(1)
+
+
+def _report(output: Path, timed: bool) -> None:
+    from aue_crl_core.comparison.plan import read_comparison, write_comparison
+    from aue_crl_core.comparison.report import tables, write_report
+    from aue_crl_core.comparison.results import read_results
+    from aue_crl_core.training.directory.paths import BEST_FILE
+
     about = read_comparison(output)
     results = read_results(output, about["methods"])
     if timed:
@@ -115,6 +119,7 @@ def command(
             about["milliseconds"][result.method] = milliseconds(checkpoint)
         write_comparison(output, about)
     report = write_report(output, results, about)
+    console = out()
     for table in tables(results, about):
         drawn = plain_table(table.header[0], *(f">{name}" for name in table.header[1:]), title=table.title)
         for row in table.rows:

@@ -23,7 +23,7 @@ class ComparisonProgress:
         self._console, self._directory, self._trials = console, directory, trials
         self._running: list[Trial] = []
         self._began, self._before = time.monotonic(), sum(map(_epochs_done, trials))
-        self._failed: set[str] = set()
+        self.failed: set[str] = set()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -40,7 +40,7 @@ class ComparisonProgress:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
         if kind is KeyboardInterrupt:
-            self._say("interrupted; the finished epochs are kept: the same command goes on")
+            self.say("interrupted; the finished epochs are kept: the same command goes on")
 
     def started(self, trial: Trial) -> None:
         """See `Listener`."""
@@ -58,12 +58,12 @@ class ComparisonProgress:
                 for name, title in (("accuracy", "accuracy"), ("mean_class_accuracy", "mean class"))
             )
         else:
-            self._failed.add(trial.name)
+            self.failed.add(trial.name)
             about["failed"][trial.name] = reason
             words = f"failed: {reason}" + (f" (see {trial.log})" if trial.log.is_file() else "")
         write_comparison(self._directory, about)
         finished = sum(each.done for each in self._trials)
-        self._say(f"{trial.name}: {words} ({finished} of {len(self._trials)} runs done{self._left(', ')})")
+        self.say(f"{trial.name}: {words} ({finished} of {len(self._trials)} runs done{self._left(', ')})")
 
     def waiting(self) -> None:
         """See `Listener`."""
@@ -72,14 +72,15 @@ class ComparisonProgress:
             done, left = self._done(), self._left("")
             self._bar.update(self._task, total=self._total(), completed=done, left=left, description=names)
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """A line that stays."""
         self._console.print(line, soft_wrap=True, highlight=False)
 
     def _done(self) -> int:
-        return sum(_epochs_done(trial) for trial in self._trials if trial.name not in self._failed)
+        return sum(_epochs_done(trial) for trial in self._trials if trial.name not in self.failed)
 
     def _total(self) -> int:
-        return sum(sum(trial.epochs.values()) for trial in self._trials if trial.name not in self._failed)
+        return sum(sum(trial.epochs.values()) for trial in self._trials if trial.name not in self.failed)
 
     def _left(self, separator: str) -> str:
         """The time that the epochs left will take, if they take as long as those of this call did."""

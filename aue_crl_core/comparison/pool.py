@@ -43,8 +43,9 @@ class _Running(NamedTuple):
     reason: Connection
 
 
-def run_all(trials: Sequence[Trial], data: Sequence[DatasetIndex], jobs: int, threads: int, hear: Listener) -> None:
-    """Run `trials` in order, `jobs` at once with `threads` each; what is interrupted goes on with the next call.
+def run_all(trials: Sequence[Trial], data: Sequence[DatasetIndex], jobs: int, hear: Listener) -> None:
+    """Run `trials` in order, `jobs` at once, which share this process's threads of torch; what is interrupted goes on
+    with the next call.
 
     A process that starts the others, where the system has such (`forkserver`), imports torch once for all of them.
     """
@@ -52,7 +53,7 @@ def run_all(trials: Sequence[Trial], data: Sequence[DatasetIndex], jobs: int, th
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
         context.set_forkserver_preload([__name__])
-    packed = pickle.dumps(list(data))
+    packed, threads = pickle.dumps(list(data)), max(1, torch.get_num_threads() // jobs)
     left, running = deque(trials), {}
     try:
         while left or running:

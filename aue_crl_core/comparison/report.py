@@ -66,7 +66,7 @@ def write_report(directory: Path, results: Sequence[MethodResult], about: Mappin
 
 def _title(results: Sequence[MethodResult], about: Mapping[str, Any]) -> str:
     faces, split = len(results[0].runs[0].labels), about["split"]
-    return f"{len(results)} methods on one trunk, {about['config']['model']}: {faces} faces of the split {split}"
+    return f"Methods on one trunk, {about['config']['model']}: {faces} faces of the split {split}"
 
 
 def _conditions(results: Sequence[MethodResult], about: Mapping[str, Any]) -> str:

@@ -44,7 +44,9 @@ def index(fer_root, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(index) -> Path:
     output = index.parent / "run"
-    words = ("--data", index, "--output", output, "--method", "island", "--epochs", 1, "--batch-size", 16)
+    config = index.with_name("small.yaml")
+    config.write_text("preprocessing: {input_size: 64}\nbatch_size: 16\n")
+    words = ("--data", index, "--output", output, "--method", "island", "--epochs", 1, "--config", config)
     (index.parent / "printed.txt").write_text(run(train, *words))
     return output
 

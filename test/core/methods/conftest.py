@@ -60,7 +60,7 @@ def learned_by_heart(small_model, fifty_faces) -> Callable[[MethodName, int], tu
         history = []
         for _ in range(steps):
             losses = learner.losses(fifty_faces)
-            history.append({name: float(value) for name, value in losses.items()})
+            history.append({name: value.item() for name, value in losses.items()})
             learner.step(torch.stack(list(losses.values())).sum())
         network.eval()
         with torch.inference_mode():

@@ -62,11 +62,10 @@ def test_the_criterion_weighs_the_loss_of_the_centres_before_they_move():
     feature, label = torch.randn(2, 256, requires_grad=True), torch.tensor([3, 3])
     none = torch.zeros(2)
     terms = criterion(HeadOutput(none, feature, {}), MethodBatch(none, label, none, none, none))
-    assert terms["center"].item() == pytest.approx(
-        WEIGHT * float((feature.detach() - before[3]).square().sum() / 4), rel=1e-5
-    )
+    away = feature.detach() - before[3]
+    assert terms["center"].item() == pytest.approx(WEIGHT * float(away.square().sum()) / 4, rel=1e-5)
     terms["center"].backward()
-    torch.testing.assert_close(feature.grad, WEIGHT * (feature.detach() - before[3]) / 2)
+    torch.testing.assert_close(feature.grad, WEIGHT * away / 2)
     assert [bool((a != b).any()) for a, b in zip(before, criterion.centres.centres, strict=True)] == [
         j == 3 for j in range(7)
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +35,7 @@ from aue_crl_core.config import ModelName, model_config
 from aue_crl_core.engines import Engine, EngineName, EngineOutput, find_weights, make_engine
 from aue_crl_core.engines.base import Crops, Floats
 from aue_crl_core.engines.onnx import OnnxEngine, landmarks_path
+from aue_crl_core.engines.processor import processors
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
@@ -139,7 +139,7 @@ def command(
 
     On real pixels: a 640x480 picture of the demo photograph, and one with eight copies of it.
     """
-    threads = threads or _processors()
+    threads = threads or processors()
     cv2.setNumThreads(threads)
     source: Engine = make_engine(weights, engine, device, threads)
     if model is not None:
@@ -317,10 +317,6 @@ def _write(path: Path, values: Mapping[str, object]) -> None:
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--json {path} cannot be written: {error.strerror or error}") from error
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor_name() -> str:

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "node": _Row("aue_crl_core.cli.node", "Serve a robot's camera topics over DDS, without ROS."),
     "prepare": _Row("aue_crl_core.cli.prepare", "Find faces and points in a dataset and write its index."),
     "train": _Row("aue_crl_core.cli.train", "Train a network, stage by stage, on an index."),
+    "compare": _Row("aue_crl_core.cli.compare", "Train several methods alike and compare them on a test split."),
     "evaluate": _Row("aue_crl_core.cli.evaluate", "Measure weights on an index and compare with published results."),
     "export": _Row("aue_crl_core.cli.export", "Turn a checkpoint into ONNX files for the run-time engine."),
     "import-upstream": _Row("aue_crl_core.cli.import_upstream", "Turn a checkpoint of the authors' code into ours."),

@@ -35,6 +35,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -100,7 +101,7 @@ class DatasetIndex:
         """Class names in label order."""
         return facs.expressions(self.vocabulary)
 
-    @property
+    @cached_property
     def data_hash(self) -> str:
         """16 hex digits over names, splits, labels (AUs too) and usability: what a training run records as its data."""
         digest = hashlib.sha256()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
 _FASTER_IN_INT8: Final = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 """Names in Linux's /proc/cpuinfo of instructions that multiply and add eight-bit integers, on x86-64 and on Arm."""
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def multiplies_int8(facts: Path = Path("/proc/cpuinfo")) -> bool:

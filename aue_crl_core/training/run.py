@@ -80,7 +80,7 @@ def train(
         stages = sequence(config.network())
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(STAGES)}, got none")
-    _check_device(device)
+    check_device(device)
     paths = RunPaths(output)
     checkpoint = None if init == imagenet.INIT else init
     with joined(device) as processes, ExitStack() as held:
@@ -131,7 +131,12 @@ def train(
     return paths.checkpoint(stages[-1])
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """See that torch has the device.
+
+    Raises:
+        ConfigError: it has not.
+    """
     try:
         kind = torch.device(device).type
     except RuntimeError as error:

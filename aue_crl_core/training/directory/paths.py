@@ -92,7 +92,7 @@ def open_run(
         write_config(paths.directory / CONFIG_FILE, config)
         write_text(file, json.dumps(about, indent=1) + "\n")
         return
-    different = _differences(read_run(paths.directory), about)
+    different = differences(read_run(paths.directory), about)
     if different:
         raise TrainingError(
             f"{paths.directory} holds another run: {'; '.join(different)} (see {file}); give what it was started with, "
@@ -135,7 +135,7 @@ def read_run(directory: Path) -> dict[str, Any]:
     return values
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What is not the same, in words, but for the settings that say how it is computed, not what."""
     old, new = _completed(before["config"]), now["config"]
     names = sorted((old.keys() | new.keys()) - {"workers", "cache_dir", "cache_max_gb"})

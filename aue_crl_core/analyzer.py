@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aue_crl_core import facs
 from aue_crl_core.config import require
 from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
@@ -117,6 +116,7 @@ class FaceAnalyzer:
         self.detector = detector
         self.config = config or AnalyzerConfig()
         self.expressions = engine.config.expressions
+        self.action_units = engine.config.action_units
         self._preprocessing = engine.config.preprocessing
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         self._search = FaceSearch(detector)
@@ -362,10 +362,10 @@ class FaceAnalyzer:
             expression=expression,
             confidence=probabilities[expression],
             probabilities=probabilities,
-            action_units=dict(zip(facs.ACTION_UNITS, output.action_units.tolist(), strict=True)),
+            action_units=dict(zip(self.action_units, output.action_units.tolist(), strict=True)),
             landmarks=output.face.points,
             state=self._state(probabilities[expression], output.quality),
-            attention=dict(zip(facs.ACTION_UNITS, output.attention.tolist(), strict=True)),
+            attention=dict(zip(self.action_units, output.attention.tolist(), strict=True)),
             quality=output.quality,
         )
 

@@ -16,6 +16,20 @@ _LARGEST_INT: Final = 2**63 - 1
 
 ModelName = Literal["resnet101", "resnet50", "resnet18", "mobilenet_v2", "edge"]
 Knowledge = Literal["targets", "odds"]
+MethodName = Literal[
+    "softmax",
+    "center",
+    "island",
+    "dlp_cnn",
+    "dcnn_da",
+    "wslgrn",
+    "fsn",
+    "mre_cnn",
+    "ia_cnn",
+    "compact_dlm",
+    "covariance_pooling",
+    "aue_crl",
+]
 
 
 def require(ok: bool, name: str, must: str, got: object) -> None:
@@ -111,7 +125,8 @@ class ModelConfig:
     the region vectors alone), or log-odds that the network adds to the evidence of the picture, for which a layer of
     `evidence_dim` units sees region vectors, expression feature and face points. `uncertain_below`: no part of the
     shape, but of what the weights are worth: answers of less confidence are better not relied on (see
-    `training.weights.calibration`).
+    `training.weights.calibration`). `method`: AUE-CRL, or one that it is compared with (`methods`): that one's head on
+    the trunk, of which `feature_dim` and `dropout` are the only other settings.
     """
 
     backbone: ModelName = "resnet101"
@@ -131,6 +146,7 @@ class ModelConfig:
     knowledge: Knowledge = "targets"
     evidence_dim: int = 192
     uncertain_below: float = 0.4
+    method: MethodName = "aue_crl"
 
     def __post_init__(self) -> None:
         require(
@@ -168,6 +184,14 @@ class ModelConfig:
         require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)
         require(self.attention in ("softmax", "sigmoid"), "attention", "be softmax or sigmoid", self.attention)
         require(self.knowledge in get_args(Knowledge), "knowledge", "be targets or odds", self.knowledge)
+
+        methods = get_args(MethodName)
+        require(self.method in methods, "method", f"be one of {', '.join(methods)}", self.method)
+
+    @property
+    def action_units(self) -> tuple[int, ...]:
+        """FACS codes in the order of the outputs; none where the network says nothing of action units."""
+        return facs.ACTION_UNITS if self.method == "aue_crl" else ()
 
     @property
     def expressions(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ import torch
 from aue_crl_core.checkpoint import CheckpointInfo, save_network
 from aue_crl_core.config import model_config
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.networks.aue_crl import build_network
+from aue_crl_core.networks.build import build_network
 from aue_crl_core.training.config import Schedule, TrainConfig
 from aue_crl_core.training.reporter import Silent
 from aue_crl_core.training.run import train

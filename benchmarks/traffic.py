@@ -15,7 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from aue_crl_core.config import model_config
 from aue_crl_core.knowledge import LearnablePrior
-from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.build import build_network
 from aue_crl_core.training.stages import STAGES, Stage
 
 FLOAT: Final = 4

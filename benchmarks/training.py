@@ -36,7 +36,7 @@ from aue_crl_core.data.dataset import Sample
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
-from aue_crl_core.networks.aue_crl import build_network
+from aue_crl_core.networks.build import build_network
 from aue_crl_core.training.batches.feature_cache import BLOCK, CachePlan, FeatureCache, FeatureViews
 from aue_crl_core.training.batches.features import Maker, cached_sets
 from aue_crl_core.training.batches.loading import datasets, make_loader, with_validation

@@ -22,7 +22,8 @@ from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import check_intact
 from aue_crl_core.errors import CheckpointError, ConfigError, brief
 from aue_crl_core.hashing import UNSEALED, seal
-from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.networks.build import build_network
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.text import json_object
 
 FORMAT_VERSION = 1
@@ -61,7 +62,11 @@ class CheckpointInfo:
 
 
 def save_network(
-    path: Path, network: AueCrl, info: CheckpointInfo, prior: Tensor | None = None, dtype: torch.dtype = torch.float32
+    path: Path,
+    network: FaceNetwork,
+    info: CheckpointInfo,
+    prior: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a checkpoint atomically; `dtype` float16 halves the file (the values are rounded)."""
     tensors = {}
@@ -69,7 +74,8 @@ def save_network(
         tensors[name] = tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
     if prior is not None and _PRIOR_INSIDE not in tensors:
         tensors[PRIOR_KEY] = prior.detach().cpu().float().contiguous()
-    text = dataclasses.replace(info, classes=network.config.expressions).to_json()
+    config = network.config
+    text = dataclasses.replace(info, classes=config.expressions, action_units=config.action_units).to_json()
     write_tensors(path, tensors, {METADATA_KEY: text})
 
 
@@ -128,15 +134,16 @@ def read_info(path: str | Path) -> CheckpointInfo:
         info = from_dict(CheckpointInfo, values, str(path))
     except ConfigError as error:
         raise CheckpointError(f"{path} holds a configuration that this version cannot use: {error}") from error
-    if info.classes != info.config.expressions or info.action_units != facs.ACTION_UNITS:
+    classes, units = info.config.expressions, info.config.action_units
+    if info.classes != classes or info.action_units != units:
         raise CheckpointError(
-            f"{path} must have the classes {list(info.config.expressions)} and action units {list(facs.ACTION_UNITS)}, "
+            f"{path} must have the classes {list(classes)} and action units {list(units)}, "
             f"got {brief(list(info.classes))} and {brief(list(info.action_units))}"
         )
     return info
 
 
-def load_network(path: str | Path, device: str = "cpu") -> tuple[AueCrl, CheckpointInfo]:
+def load_network(path: str | Path, device: str = "cpu") -> tuple[FaceNetwork, CheckpointInfo]:
     """Read a checkpoint: the network in evaluation mode on `device`, float32, and what it says about itself.
 
     Raises:
@@ -172,7 +179,7 @@ def read_prior(path: str | Path) -> tuple[tuple[float, ...], ...] | None:
     return None
 
 
-def load_landmark_net(network: AueCrl, path: Path) -> None:
+def load_landmark_net(network: FaceNetwork, path: Path) -> None:
     """Copy the trained landmark net of another checkpoint into `network`.
 
     Raises:

@@ -23,7 +23,7 @@ from aue_crl_core.config import ModelConfig, Preprocessing
 from aue_crl_core.errors import CheckpointError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.networks.action_unit_branch import NUM_UNITS, REGIONS
-from aue_crl_core.networks.aue_crl import build_network
+from aue_crl_core.networks.build import build_network
 
 CropName = Literal["box", "points"]
 

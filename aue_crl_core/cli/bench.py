@@ -82,7 +82,7 @@ class UntrainedEngine:
         try:
             import torch
 
-            from aue_crl_core.networks.aue_crl import build_network
+            from aue_crl_core.networks.build import build_network
             from aue_crl_core.networks.deployed import DeployedExpressionNet
         except ImportError as error:
             reason = import_failure(error, "torch")

@@ -119,7 +119,7 @@ def paper_network() -> Iterator[tuple[Path, Feed]]:
 
         from aue_crl_core.checkpoint import CheckpointInfo, save_network
         from aue_crl_core.checkpoint.export import export_onnx
-        from aue_crl_core.networks.aue_crl import build_network
+        from aue_crl_core.networks.build import build_network
     except ImportError as error:
         raise MissingDependencyError("torch", "train", "--limits", import_failure(error, "torch")) from error
     torch.manual_seed(0)

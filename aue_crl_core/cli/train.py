@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 import typer
 
 from aue_crl_core.cli.console import out
-from aue_crl_core.config import ModelName, require
+from aue_crl_core.config import MethodName, ModelName, require
 from aue_crl_core.errors import MissingDependencyError, import_failure
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STAGES: Final = ("landmark", "expression", "action_unit", "fusion", "joint", "all")
 MODELS: Final = get_args(ModelName)
+METHODS: Final = get_args(MethodName)
 
 
 def command(
@@ -30,11 +31,18 @@ def command(
         str,
         typer.Option(
             metavar="|".join(STAGES),
-            help="all: expression, action_unit, fusion; of mobilenet_v2: expression, joint.",
+            help="all: expression, action_unit, fusion; of mobilenet_v2: expression, joint; of a --method: expression.",
         ),
     ] = "all",
     model: Annotated[
         str | None, typer.Option(metavar="|".join(MODELS), help="Default: the config's, else edge.")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"AUE-CRL, or a method to compare it with: {', '.join(METHODS)}. Default: the config's, else aue_crl.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings, see config/train.")] = None,
@@ -68,7 +76,7 @@ def command(
     try:
         from aue_crl_core.training.processes.processes import launched_first
         from aue_crl_core.training.run import train
-        from aue_crl_core.training.stages import SEQUENCES
+        from aue_crl_core.training.stages import sequence
         from aue_crl_core.training.weights.imagenet import INIT
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
@@ -76,9 +84,8 @@ def command(
 
     require(stage in STAGES, "--stage", f"be one of {', '.join(STAGES)}", stage)
     indices = [DatasetIndex.read(path) for path in data]
-    settings = configure(config, indices, model, epochs, batch_size, seed)
-    whole = SEQUENCES[settings.network().knowledge]
-    stages: Sequence[StageName] = whole if stage == "all" else (stage,)  # type: ignore[assignment]
+    settings = configure(config, indices, epochs, model=model, method=method, batch_size=batch_size, seed=seed)
+    stages: Sequence[StageName] = sequence(settings.network()) if stage == "all" else (stage,)  # type: ignore[assignment]
     console = out()
     console.quiet = not launched_first()
     progress = TrainingProgress(console, settings, stages, device, output)
@@ -103,12 +110,7 @@ def command(
 
 
 def configure(
-    file: Path | None,
-    data: Sequence[DatasetIndex],
-    model: str | None,
-    epochs: int | None,
-    batch_size: int | None,
-    seed: int | None,
+    file: Path | None, data: Sequence[DatasetIndex], epochs: int | None, **options: str | int | None
 ) -> TrainConfig:
     """The settings of a run: defaults, then the file, then options; the vocabulary is the data's unless the file says.
 
@@ -120,7 +122,7 @@ def configure(
 
     said = file is not None and "vocabulary" in read_config(file)
     vocabulary = None if said else data[0].vocabulary
-    settings = make_config(file, model=model, batch_size=batch_size, seed=seed, vocabulary=vocabulary)
+    settings = make_config(file, vocabulary=vocabulary, **options)
     if epochs is None:
         return settings
     changed = {name: dataclasses.replace(getattr(settings, name), epochs=epochs) for name in STAGES}

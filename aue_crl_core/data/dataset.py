@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +27,14 @@ from aue_crl_core.types import FaceBox, Image, Points
 UnitOdds = Mapping[tuple[Path, str], NDArray[np.float32]]
 """(root of the index, name of the image) -> log-odds of the 17 AUs."""
 
+Synthesis = Callable[[Image, Points, np.random.Generator], Image]
+
 BOX_CROP_SCALE = 1.15
 """Side of the crop in sides of the box, for a face without points (the paper's 15 %)."""
 
 
 _NO_EVIDENCE = torch.full((len(ACTION_UNITS),), torch.nan)
+_UNKNOWN = torch.tensor(-1)
 
 
 class Sample(NamedTuple):
@@ -39,7 +42,7 @@ class Sample(NamedTuple):
 
     `image` uint8 3xSxS RGB; `target` float32 C, class weights that sum to 1; `points` float32 68x2 in crop pixels
     (zeros where unknown); `has_points` bool; `evidence` float32 17, log-odds of each AU from the face mesh (NaN where
-    unknown or not asked for).
+    unknown or not asked for); `identity` int64, the number of the person in its dataset (-1 where unknown).
     """
 
     image: Tensor
@@ -47,6 +50,7 @@ class Sample(NamedTuple):
     points: Tensor
     has_points: Tensor
     evidence: Tensor = _NO_EVIDENCE
+    identity: Tensor = _UNKNOWN
 
 
 class FaceDataset(Dataset[Sample]):
@@ -54,7 +58,7 @@ class FaceDataset(Dataset[Sample]):
 
     With `augmentation`, sample i of epoch e is drawn from a generator seeded by (seed, e, i): the same run gives the
     same pictures whatever the number of loader workers, and `set_epoch` must be called before each epoch. `evidence`:
-    log-odds of the AUs, for the records that have them.
+    log-odds of the AUs, for the records that have them; `synthesis`: as `draw`.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class FaceDataset(Dataset[Sample]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         evidence: UnitOdds | None = None,
+        synthesis: Synthesis | None = None,
     ) -> None:
         self._rows = [(index, r) for index in indices for r in index.records if r.usable and r.label is not None]
         if not self._rows:
@@ -78,6 +83,9 @@ class FaceDataset(Dataset[Sample]):
         self._size = preprocessing.input_size
         self.classes = indices[0].classes
         self._evidence = evidence or {}
+        self._synthesis = synthesis
+        people = dict.fromkeys((index.root, r.subject) for index, r in self._rows if r.subject is not None)
+        self._people = {person: torch.tensor(number) for number, person in enumerate(people)}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -119,11 +127,12 @@ class FaceDataset(Dataset[Sample]):
         size = self._size
         to_image = crop_map(record, image, dataclasses.replace(self._preprocessing, input_size=size))
         rng = np.random.default_rng((self._seed, self._epoch, position))
-        crop, points = draw(image, to_image, size, record.points, self._augmentation, rng)
+        crop, points = draw(image, to_image, size, record.points, self._augmentation, rng, self._synthesis)
         target = torch.tensor(label_distribution(record, len(self.classes)), dtype=torch.float32)
         key = (index.root, record.image)
         odds = torch.from_numpy(self._evidence[key]) if key in self._evidence else _NO_EVIDENCE
-        return Sample(crop, target, points, torch.tensor(record.points is not None), odds)
+        person = self._people.get((index.root, record.subject), _UNKNOWN)
+        return Sample(crop, target, points, torch.tensor(record.points is not None), odds, person)
 
 
 def draw(
@@ -133,9 +142,11 @@ def draw(
     points: Points | None,
     augmentation: Augmentation | None,
     rng: np.random.Generator,
+    synthesis: Synthesis | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One crop and its points (image pixels, None where unknown), randomly changed where `augmentation` is given.
 
+    `synthesis` (crop, points in its pixels, generator) -> crop makes another face of one whose points are known.
     Returns uint8 3xSxS RGB and float32 68x2 in crop pixels, zeros where unknown.
     """
     if augmentation:
@@ -147,6 +158,8 @@ def draw(
     if augmentation:
         if rng.random() < augmentation.flip:
             crop, placed = mirrored(crop, placed)
+        if synthesis and points is not None:
+            crop = synthesis(crop, placed, rng)
         if augmentation.mask and points is not None and rng.random() < augmentation.mask:
             crop = masked(crop, placed, rng)
         crop = degrade(crop, augmentation, rng)

@@ -25,7 +25,7 @@ class EngineOutput:
     """Float32 arrays for B faces.
 
     `probabilities` and `expression_probabilities` BxC, rows with sum 1, of the whole network and of the expression
-    branch alone; `action_units` Bx17 in [0, 1]; `attention` Bx17, rows with sum 1.
+    branch alone; `action_units` BxU in [0, 1]; `attention` BxU, rows with sum 1; U as in `NetworkOutput`.
     """
 
     probabilities: Floats

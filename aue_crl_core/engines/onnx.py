@@ -9,7 +9,7 @@ from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite
 from aue_crl_core.engines.processor import multiplies_int8
 from aue_crl_core.errors import CheckpointError, ConfigError, brief
-from aue_crl_core.facs import ACTION_UNITS, NUM_POINTS
+from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.onnx_session import make_session
 from aue_crl_core.text import json_object
 
@@ -57,7 +57,8 @@ class OnnxEngine:
         self._landmarks_file = landmarks_path(path)
         self._expression = _session(self._file, device, threads)
         self.config = _config(self._expression, self._file)
-        size, classes, units = self.config.preprocessing.input_size, len(self.config.expressions), len(ACTION_UNITS)
+        size = self.config.preprocessing.input_size
+        classes, units = len(self.config.expressions), len(self.config.action_units)
         inputs = {"images": (size, size, 3), "points": (NUM_POINTS, 2)}
         _check_form(self._expression, self._file, inputs, [(classes,), (classes,), (units,), (units,)])
         self._landmarks = _session(self._landmarks_file, device, threads)

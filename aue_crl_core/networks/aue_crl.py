@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from aue_crl_core.config import ModelConfig
-from aue_crl_core.errors import ImageError
-from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.knowledge import PriorOdds
 from aue_crl_core.networks.action_unit_branch import ActionUnitBranch
 from aue_crl_core.networks.backbone import build_backbone
 from aue_crl_core.networks.expression_branch import ExpressionBranch
 from aue_crl_core.networks.fusion import Fusion
 from aue_crl_core.networks.landmark_net import LandmarkNet
+from aue_crl_core.networks.network import FaceNetwork, NetworkOutput
 
 
-class NetworkOutput(NamedTuple):
-    """What the network says about a batch of B faces, all float32 (logits take autocast's type, if that is on).
-
-    `expression_logits` and `fused_logits` BxC in label order, of the expression branch alone and of the whole network;
-    `action_unit_probabilities` Bx17 in [0, 1] and `attention` Bx17, rows with sum 1 (with `config.attention` "sigmoid"
-    entries in [0.5, 1)), both in the order of `facs.ACTION_UNITS`; `points` Bx68x2 (x, y) in input pixels, iBUG order:
-    those that the regions were cut around.
-    """
-
-    expression_logits: Tensor
-    fused_logits: Tensor
-    action_unit_probabilities: Tensor
-    attention: Tensor
-    points: Tensor
-
-
-class AueCrl(nn.Module):
-    """The network of Pu et al., ICRA 2021, with its own landmark net.
-
-    The landmark net is never trained here: it stays in evaluation mode and passes no gradient.
-    """
+class AueCrl(FaceNetwork):
+    """The network of Pu et al., ICRA 2021, with its own landmark net."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.backbone = build_backbone(config)
         self.expression_branch = ExpressionBranch(self.backbone.channels, config.feature_dim, len(config.expressions))
         self.action_unit_branch = ActionUnitBranch(self.backbone.channels, config)
@@ -51,12 +27,6 @@ class AueCrl(nn.Module):
         self.fusion = Fusion(config)
         self.landmark_net = LandmarkNet()
         self.landmark_net.eval()
-
-    def train(self, mode: bool = True) -> AueCrl:
-        """As `nn.Module.train`, but the landmark net stays in evaluation mode."""
-        super().train(mode)
-        self.landmark_net.eval()
-        return self
 
     def forward(self, images: Tensor, points: Tensor | None = None) -> NetworkOutput:
         """Expression, action units and attention of B face crops.
@@ -89,25 +59,8 @@ class AueCrl(nn.Module):
         self._check(images, None)
         return self.expression_branch(self.backbone(images))[1]
 
-    @torch.no_grad()
-    def find_points(self, images: Tensor) -> Tensor:
-        """Face points of the landmark net, float32 Bx68x2 (x, y) in input pixels, without gradient."""
-        size, own_size = self.config.preprocessing.input_size, self.landmark_net.input_size
-        if size == own_size:
-            return self.landmark_net(images)[0]
-        resized = F.interpolate(images, size=(own_size, own_size), mode="bilinear", align_corners=False)
-        return (self.landmark_net(resized)[0] + 0.5) * (size / own_size) - 0.5
-
-    def _check(self, images: Tensor, points: Tensor | None) -> None:
-        if torch.jit.is_tracing():
-            return
-        size = self.config.preprocessing.input_size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size):
-            raise ImageError(f"images must be Bx3x{size}x{size} (config.preprocessing), got {tuple(images.shape)}")
-        if points is not None and points.shape != (images.shape[0], NUM_POINTS, 2):
-            raise ImageError(f"points must be {images.shape[0]}x{NUM_POINTS}x2, got {tuple(points.shape)}")
-
-
-def build_network(config: ModelConfig) -> AueCrl:
-    """The network that `config` describes, in training mode, with random weights and a random landmark net."""
-    return AueCrl(config)
+    def divide_logits(self, expression: float, fused: float) -> None:
+        """See `FaceNetwork`: by scaling the classifiers, so that the network's form stays."""
+        for part, temperature in ((self.expression_branch, expression), (self.fusion, fused)):
+            for parameter in part.classifier.parameters():
+                parameter.data.div_(temperature)

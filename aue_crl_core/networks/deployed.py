@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from aue_crl_core.config import Preprocessing
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 
 
 class _Normalise(nn.Module):
@@ -24,14 +24,14 @@ class _Normalise(nn.Module):
 class DeployedExpressionNet(nn.Module):
     """Crops uint8 BxSxSx3 RGB and points float32 Bx68x2 (crop pixels) -> four float32 arrays.
 
-    `probabilities` BxC (fused), `expression_probabilities` BxC (expression branch alone), `action_units` Bx17 and
-    `attention` Bx17.
+    `probabilities` BxC (fused), `expression_probabilities` BxC (expression branch alone), `action_units` BxU and
+    `attention` BxU; U as in `NetworkOutput`.
     """
 
     input_names = ("images", "points")
     output_names = ("probabilities", "expression_probabilities", "action_units", "attention")
 
-    def __init__(self, network: AueCrl) -> None:
+    def __init__(self, network: FaceNetwork) -> None:
         super().__init__()
         self.normalise = _Normalise(network.config.preprocessing)
         self.network = network
@@ -53,7 +53,7 @@ class DeployedLandmarkNet(nn.Module):
     input_names = ("images",)
     output_names = ("points", "scores")
 
-    def __init__(self, network: AueCrl) -> None:
+    def __init__(self, network: FaceNetwork) -> None:
         super().__init__()
         self.normalise = _Normalise(network.config.preprocessing)
         self.landmark_net = network.landmark_net

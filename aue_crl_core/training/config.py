@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from aue_crl_core import facs
-from aue_crl_core.config import Knowledge, ModelConfig, ModelName, Preprocessing, from_dict, model_config, require
+from aue_crl_core.config import (
+    Knowledge,
+    MethodName,
+    ModelConfig,
+    ModelName,
+    Preprocessing,
+    from_dict,
+    model_config,
+    require,
+)
 from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.text import read_text, yaml_node, yaml_value
@@ -79,6 +88,7 @@ _NESTED: Final = {"nested": Schedule}
 class TrainConfig:
     """A run, apart from its data.
 
+    `method`: AUE-CRL, or one of those that it is compared with (see `methods`), on the trunk of `model`.
     `logit_adjustment`: how much of log(class frequency) is added to the logits in the expression losses, 0 for none, 1
     for a classifier that treats all classes as equally frequent (Menon et al., ICLR 2021). `ema`: decay per step of the
     averaged weights that are validated and kept, 0 for none. `label_smoothing`: share of the target spread evenly.
@@ -97,6 +107,7 @@ class TrainConfig:
     """
 
     model: ModelName = "edge"
+    method: MethodName = "aue_crl"
     vocabulary: facs.VocabularyName = "basic"
     fusion_dim: int | None = None
     knowledge: Knowledge | None = None
@@ -128,8 +139,9 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation, metadata={"nested": Augmentation})
 
     def __post_init__(self) -> None:
-        models, vocabularies = get_args(ModelName), get_args(facs.VocabularyName)
+        models, vocabularies, methods = get_args(ModelName), get_args(facs.VocabularyName), get_args(MethodName)
         require(self.model in models, "model", f"be one of {', '.join(models)}", self.model)
+        require(self.method in methods, "method", f"be one of {', '.join(methods)}", self.method)
         require(self.vocabulary in vocabularies, "vocabulary", f"be one of {', '.join(vocabularies)}", self.vocabulary)
         whole = self.fusion_dim is None or (isinstance(self.fusion_dim, int) and self.fusion_dim >= 1)
         require(whole, "fusion_dim", "be a whole number of at least 1", self.fusion_dim)
@@ -158,6 +170,7 @@ class TrainConfig:
     def network(self) -> ModelConfig:
         """The network that a run without a checkpoint to start from trains."""
         changes = {"fusion_dim": self.fusion_dim, "knowledge": self.knowledge, "preprocessing": self.preprocessing}
+        changes["method"] = self.method
         own = model_config(self.model, self.vocabulary)
         return dataclasses.replace(own, **{name: value for name, value in changes.items() if value is not None})
 

@@ -19,7 +19,7 @@ from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.dataset import Sample
 from aue_crl_core.errors import TrainingError
 from aue_crl_core.evaluation.metrics import compute
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.config import TrainConfig
 from aue_crl_core.training.processes.processes import ALONE
 from aue_crl_core.training.stages import FeatureBatch, Inputs, Losses, Setting, Stage
@@ -91,7 +91,7 @@ class Waiting:
 
 
 def batch_inputs(
-    network: AueCrl, stage: Stage, config: TrainConfig, batch: Sample | FeatureBatch, device: str
+    network: FaceNetwork, stage: Stage, config: TrainConfig, batch: Sample | FeatureBatch, device: str
 ) -> tuple[Inputs, Sample | FeatureBatch]:
     """The inputs of the trained parts, and the batch, on `device`: made by the frozen parts, or brought along."""
     if isinstance(batch, FeatureBatch):
@@ -107,9 +107,9 @@ def batch_inputs(
 class Objective(nn.Module):
     """A stage's loss terms as a module, which several processes can wrap to average its gradients."""
 
-    def __init__(self, network: AueCrl, stage: Stage, setting: Setting) -> None:
+    def __init__(self, network: FaceNetwork, stage: Stage, setting: Setting) -> None:
         super().__init__()
-        self.network, self.prior = network, setting.prior
+        self.network, self.prior, self.criterion = network, setting.prior, setting.criterion
         self._stage, self._setting = stage, setting
 
     def forward(self, inputs: Inputs, batch: Sample | FeatureBatch) -> Losses:
@@ -125,7 +125,7 @@ class Learner:
 
     def __init__(
         self,
-        network: AueCrl,
+        network: FaceNetwork,
         stage: Stage,
         setting: Setting,
         optimizer: torch.optim.Optimizer,
@@ -205,7 +205,7 @@ def train_one_epoch(
 
 @torch.inference_mode()
 def validate(
-    network: AueCrl, stage: Stage, setting: Setting, loader: Iterable[Sample | FeatureBatch], device: str
+    network: FaceNetwork, stage: Stage, setting: Setting, loader: Iterable[Sample | FeatureBatch], device: str
 ) -> Figures:
     """The stage's figures on a validation set: each loss term, what its `score` names, and `recall/CLASS` of every
     class that has an image.
@@ -245,7 +245,9 @@ def _in_turn(parts: list[list[T]]) -> list[T]:
     return [batch for turn in zip_longest(*parts) for batch in turn if batch is not None]
 
 
-def _figures(stage: Stage, network: AueCrl, measured: list[Means], scored: list[tuple[np.ndarray, Tensor]]) -> Figures:
+def _figures(
+    stage: Stage, network: FaceNetwork, measured: list[Means], scored: list[tuple[np.ndarray, Tensor]]
+) -> Figures:
     """The figures of batches: means of so many rows each, and labels and logits where the stage classifies."""
     sums, counts = defaultdict(float), defaultdict(int)
     for means in measured:

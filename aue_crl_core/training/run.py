@@ -28,7 +28,7 @@ from aue_crl_core.training.memory import keep_freed_memory
 from aue_crl_core.training.processes.processes import joined
 from aue_crl_core.training.reporter import Reporter, Silent
 from aue_crl_core.training.stage_run import RunContext, StageRun, wrap_up
-from aue_crl_core.training.stages import SEQUENCES, STAGES
+from aue_crl_core.training.stages import STAGES, sequence, stage_of
 from aue_crl_core.training.weights import imagenet
 from aue_crl_core.training.weights.start import (
     Start,
@@ -52,7 +52,7 @@ def train(
     device: str = "cpu",
     reporter: Reporter | None = None,
 ) -> Path:
-    """Run `stages` in order in directory `output` (None: all, see `SEQUENCES`); returns the last stage's checkpoint.
+    """Run `stages` in order in directory `output` (None: all, see `sequence`); returns the last stage's checkpoint.
 
     Stages action_unit and fusion start from the checkpoint of the stage before them in `output`, else from `init`; the
     others from `init`, else from random weights; `init` "imagenet" is torchvision's weights for the trunk of stage
@@ -74,7 +74,7 @@ def train(
         DownloadError: the weights of "imagenet" are neither there nor to be had.
     """
     if stages is None:
-        stages = SEQUENCES[config.network().knowledge]
+        stages = sequence(config.network())
     if not stages:
         raise ConfigError(f"stages must name at least one of {', '.join(STAGES)}, got none")
     _check_device(device)
@@ -121,7 +121,8 @@ def train(
                         wrap_up(paths, name)
                     continue
                 torch.manual_seed(config.seed)
-                StageRun(STAGES[name], shared_weights(processes, config, partial(load, name)), run).run()
+                start = shared_weights(processes, config, partial(load, name))
+                StageRun(stage_of(name, config.network()), start, run).run()
     return paths.checkpoint(stages[-1])
 
 

@@ -17,7 +17,7 @@ from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import TrainingError
 from aue_crl_core.knowledge import LearnablePrior
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.batches.evidence import action_unit_evidence
 from aue_crl_core.training.batches.feature_cache import FeatureViews, pays
 from aue_crl_core.training.batches.features import Maker, cached_sets
@@ -90,8 +90,11 @@ class StageRun:
                 "choose a smaller --batch-size"
             )
         frequency = log_frequency(sets[0], len(network.config.expressions)).to(context.device)
-        setting = Setting(config, prior, frequency, processes)
-        optimizer = _optimizer(config, *stage.prepare(network, prior, training=True), self._schedule.lr)
+        self._criterion = criterion = stage.criterion(network.config).to(context.device)
+        processes.copy_from_first(criterion.state_dict().values())
+        setting = Setting(config, prior, frequency, processes, criterion)
+        weights, tables = stage.prepare(network, prior, training=True)
+        optimizer = _optimizer(config, weights, [*tables, *criterion.parameters()], self._schedule.lr)
         average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
         self._progress = Progress(stage.name, license=start.license, initialised_from=start.initialised_from)
         saved = processes.share(lambda: read_progress(context.paths.directory))
@@ -123,7 +126,7 @@ class StageRun:
     @property
     def _modules(self) -> dict[str, torch.nn.Module]:
         """What the state on disk holds."""
-        return {"network": self._network, "prior": self._prior}
+        return {"network": self._network, "prior": self._prior, "criterion": self._criterion}
 
     def _epoch(self) -> dict[str, object]:
         """Train one epoch and validate it; the row of the run's history."""
@@ -217,12 +220,12 @@ def wrap_up(paths: RunPaths, name: StageName) -> None:
 
 
 def _optimizer(
-    config: TrainConfig, network: list[torch.nn.Parameter], prior: list[torch.nn.Parameter], lr: float
+    config: TrainConfig, network: list[torch.nn.Parameter], others: list[torch.nn.Parameter], lr: float
 ) -> torch.optim.Optimizer:
-    """Weight decay on the network's weights only: not on biases, BatchNorm and the prior's probabilities."""
+    """Weight decay on the network's weights only: not on biases, BatchNorm, the prior's probabilities and criteria."""
     groups = [
         {"params": [p for p in network if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in network if p.ndim <= 1] + prior, "weight_decay": 0.0},
+        {"params": [p for p in network if p.ndim <= 1] + others, "weight_decay": 0.0},
     ]
     groups = [g for g in groups if g["params"]]
     extra = {"fused": True} if config.fused_optimizer else {}
@@ -231,8 +234,9 @@ def _optimizer(
     return torch.optim.AdamW(groups, lr=lr, **extra)
 
 
-def _compile(network: AueCrl, backend: Compiler) -> None:
+def _compile(network: FaceNetwork, backend: Compiler) -> None:
     """Have each part compiled when it is first called; names of parameters stay."""
     if backend != "none":
-        for part in (network.backbone, network.expression_branch, network.action_unit_branch, network.fusion):
-            part.compile(backend=backend)
+        for name, part in network.named_children():
+            if name != "landmark_net":
+                part.compile(backend=backend)

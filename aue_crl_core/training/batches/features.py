@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aue_crl_core.data.dataset import FaceDataset, Sample
 from aue_crl_core.errors import ConfigError
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.batches.feature_cache import (
     CachePlan,
     FeatureCache,
@@ -36,7 +36,7 @@ class Maker:
     """What makes features: a stage's frozen parts on a device; `on_block(done, total)` hears of every block of ours."""
 
     stage: Stage
-    network: AueCrl
+    network: FaceNetwork
     device: str
     config: TrainConfig
     on_block: Callable[[int, int], None] = lambda done, total: None
@@ -113,7 +113,7 @@ def cached_sets(
     return train_views, valid_views
 
 
-def _weights_hash(network: AueCrl, trained: tuple[str, ...]) -> str:
+def _weights_hash(network: FaceNetwork, trained: tuple[str, ...]) -> str:
     """A hash of all tensors but those of the trained parts."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):

@@ -15,7 +15,8 @@ from aue_crl_core.data.dataset import FaceDataset, hold_out
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset
 from aue_crl_core.errors import DatasetError, TrainingError
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.methods import METHODS
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.batches.evidence import ActionUnitEvidence
 from aue_crl_core.training.batches.feature_cache import FeatureViews
 from aue_crl_core.training.config import StageName, TrainConfig
@@ -68,7 +69,7 @@ def check_images(indices: Sequence[DatasetIndex]) -> None:
 
 def datasets(
     stage: StageName,
-    network: AueCrl,
+    network: FaceNetwork,
     indices: Sequence[DatasetIndex],
     config: TrainConfig,
     evidence: ActionUnitEvidence | None = None,
@@ -89,8 +90,10 @@ def datasets(
             LandmarkDataset(valid, preprocessing),
         )
     odds = evidence.log_odds if evidence else None
+    method = METHODS[network.config.method]
+    augmentation = method.augmentation(config.augmentation)
     return (
-        FaceDataset(train, preprocessing, config.augmentation, seed, odds),
+        FaceDataset(train, preprocessing, augmentation, seed, odds, method.synthesis),
         FaceDataset(valid, preprocessing, evidence=odds),
     )
 

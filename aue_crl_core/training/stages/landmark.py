@@ -8,11 +8,11 @@ from torch import Tensor
 
 from aue_crl_core.data.dataset import Sample
 from aue_crl_core.facs import OUTER_EYE_CORNERS
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.stages.stage import Inputs, Losses, Setting, Stage, image_inputs
 
 
-def landmark_loss(network: AueCrl, inputs: Inputs, batch: Sample, setting: Setting) -> Losses:
+def landmark_loss(network: FaceNetwork, inputs: Inputs, batch: Sample, setting: Setting) -> Losses:
     """Distance of the points in eye distances, softened near zero, where there is a face; and face or no face."""
     points, logit = network.landmark_net(inputs[0])
     error = normalised_point_error(points, batch.points)
@@ -33,7 +33,7 @@ def normalised_point_error(points: Tensor, truth: Tensor) -> Tensor:
     return (points.float() - truth).norm(dim=2) / scale[:, None]
 
 
-def measure(network: AueCrl, inputs: Inputs, batch: Sample) -> dict[str, tuple[float, int]]:
+def measure(network: FaceNetwork, inputs: Inputs, batch: Sample) -> dict[str, tuple[float, int]]:
     """`point_error` of the faces (see `normalised_point_error`), the share of faces that are `missed` and that of
     `false_faces`, each with the number of rows that it is the mean of."""
     points, logit = network.landmark_net(inputs[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from aue_crl_core.config import Knowledge, ModelConfig
 from aue_crl_core.data.dataset import Sample
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.processes.processes import ALONE, Processes
 
@@ -22,12 +22,13 @@ from aue_crl_core.training.processes.processes import ALONE, Processes
 @dataclass(frozen=True)
 class Setting:
     """What a loss needs besides the batch: `log_frequency` C, log of each class's share in the training data;
-    `processes`: those that hold the other rows of the batch."""
+    `processes`: those that hold the other rows of the batch; `criterion`: see `Stage`."""
 
     config: TrainConfig
     prior: LearnablePrior
     log_frequency: Tensor
     processes: Processes = ALONE
+    criterion: nn.Module = field(default_factory=nn.Identity)
 
 
 Losses = dict[str, Tensor]
@@ -51,9 +52,9 @@ class Stage:
     name: StageName
     trained: tuple[str, ...]
     """Parts of the network by attribute path; all else is frozen, BatchNorm statistics too."""
-    inputs: Callable[[AueCrl, Tensor, Sample], Inputs]
+    inputs: Callable[[FaceNetwork, Tensor, Sample], Inputs]
     """(network, images, sample): what the frozen parts make of a batch, images normalised; it needs no gradient."""
-    loss: Callable[[AueCrl, Inputs, Sample | FeatureBatch, Setting], Losses]
+    loss: Callable[[FaceNetwork, Inputs, Sample | FeatureBatch, Setting], Losses]
     """(network, inputs, batch, setting): the terms to minimise. With several processes the mean over them is that of
     the whole batch, so a term that is no mean over rows is taken over all rows."""
     score: str
@@ -66,13 +67,13 @@ class Stage:
     any_size: bool = False
     """Whether the trained parts take smaller crops as well (`Schedule.small_epochs`)."""
     trains_prior: bool = False
-    logits: Callable[[AueCrl, Inputs], Tensor] | None = None
+    logits: Callable[[FaceNetwork, Inputs], Tensor] | None = None
     """(network, inputs): the head whose accuracy validation measures beside the loss terms."""
     loss_of_logits: Callable[[Tensor, Sample | FeatureBatch, Setting], Losses] | None = None
     """(logits, batch, setting): the loss of a stage that sees nothing but these; validation runs the network once."""
     input_shapes: Callable[[ModelConfig], tuple[tuple[int, ...], ...]] | None = None
     """The shapes of one image's inputs, for a stage whose inputs can be kept on disk."""
-    measure: Callable[[AueCrl, Inputs, Sample], dict[str, tuple[float, int]]] | None = None
+    measure: Callable[[FaceNetwork, Inputs, Sample], dict[str, tuple[float, int]]] | None = None
     """(network, inputs, sample): figures of validation beside the loss terms, each a mean and of how many rows."""
     knowledge: Knowledge | None = None
     """What networks it trains, by their `ModelConfig.knowledge`; None: all. With "odds" it learns from the evidence of
@@ -81,9 +82,11 @@ class Stage:
     """Whether the trunk's part up to its stride-4 map stays frozen."""
     calibrated: bool = False
     """Whether its checkpoint gets temperatures."""
+    criterion: Callable[[ModelConfig], nn.Module] = lambda config: nn.Identity()
+    """What its loss has a state of, such as the centres of classes; used in training only."""
 
     def prepare(
-        self, network: AueCrl, prior: LearnablePrior, training: bool
+        self, network: FaceNetwork, prior: LearnablePrior, training: bool
     ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Set modes and gradients for this stage; the parameters to train, of the network and of the prior."""
         network.eval().requires_grad_(False)
@@ -103,7 +106,7 @@ class Stage:
         return best is None or (score > best if self.higher_is_better else score < best)
 
 
-def sample_points(network: AueCrl, images: Tensor, sample: Sample) -> Tensor:
+def sample_points(network: FaceNetwork, images: Tensor, sample: Sample) -> Tensor:
     """The index's points, or the landmark net's where the index has none: Bx68x2 in input pixels."""
     if bool(sample.has_points.all()):
         return sample.points
@@ -126,6 +129,6 @@ def pairwise_of_all_rows(probabilities: Tensor, setting: Setting) -> Tensor:
     return pairwise_dependency_loss(setting.processes.gather_rows(probabilities.float()), setting.config.pairwise_form)
 
 
-def image_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
+def image_inputs(network: FaceNetwork, images: Tensor, sample: Sample) -> Inputs:
     """Nothing is frozen before the trained parts: the images themselves."""
     return (images,)

@@ -1,9 +1,8 @@
 """Temperature scaling: after the last stage, confidences are made to mean what they say on the validation split.
 
 Label smoothing, crowd votes and logit adjustment all leave a classifier less sure than it is right. One temperature per
-classifier (Guo et al., ICML 2017) mends that; it is divided into the classifier's weights, so the network's form and
-every decision stay as they are. From then on, answers below a confidence are `uncertain`: the curve of risk over
-coverage (El-Yaniv & Wiener, JMLR 2010) says where.
+classifier (Guo et al., ICML 2017) mends that; the network's form and every decision stay as they are. From then on,
+answers below a confidence are `uncertain`: the curve of risk over coverage (El-Yaniv & Wiener, JMLR 2010) says where.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def risk_over_coverage(confidences: Tensor, right: Tensor) -> list[dict[str, flo
 
 @torch.inference_mode()
 def calibrate(checkpoint: Path, loader: Iterable[Sample], device: str) -> dict[str, float]:
-    """Scale both expression classifiers of a checkpoint in place; returns the temperatures, which it also records, with
+    """Divide the logits of a checkpoint's classifiers in place; returns the temperatures, which it also records, with
     the curve of risk over coverage and the confidence that follows from it (`ModelConfig.uncertain_below`).
 
     A second call changes nothing: the temperatures of a calibrated classifier are 1.
@@ -85,14 +84,10 @@ def calibrate(checkpoint: Path, loader: Iterable[Sample], device: str) -> dict[s
         logits["expression"].append(output.expression_logits.float())
         logits["fused"].append(output.fused_logits.float())
         labels.append(sample.target.argmax(dim=1))
-    classifiers = {"expression": network.expression_branch.classifier, "fused": network.fusion.classifier}
-    temperatures = {}
-    for name, classifier in classifiers.items():
-        temperature = fit_temperature(torch.cat(logits[name]), torch.cat(labels))
-        temperatures[f"{name}_temperature"] = temperature
-        for parameter in classifier.parameters():
-            parameter.data.div_(temperature)
-    calibrated = torch.softmax(torch.cat(logits["fused"]).double() / temperatures["fused_temperature"], dim=1)
+    found = {name: fit_temperature(torch.cat(rows), torch.cat(labels)) for name, rows in logits.items()}
+    network.divide_logits(**found)
+    temperatures = {f"{name}_temperature": temperature for name, temperature in found.items()}
+    calibrated = torch.softmax(torch.cat(logits["fused"]).double() / found["fused"], dim=1)
     confidences, answers = calibrated.max(dim=1)
     right = answers == torch.cat(labels)
     network.config = replace(network.config, uncertain_below=round(uncertain_below(confidences, right), 3))

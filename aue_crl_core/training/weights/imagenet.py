@@ -21,7 +21,7 @@ import torchvision
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.errors import CheckpointError, ConfigError, DownloadError
 from aue_crl_core.hashing import file_sha256
-from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.config import StageName
 from aue_crl_core.training.directory.paths import RunPaths
 
@@ -126,7 +126,7 @@ class Trunk:
         tensors = torch.load(weights.file, map_location="cpu", weights_only=True)
         self._tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_ABOVE)}
 
-    def load_into(self, network: AueCrl) -> str:
+    def load_into(self, network: FaceNetwork) -> str:
         """Put them into a network's trunk, every one of them and no other; returns what to say of their origin.
 
         Raises:

@@ -11,17 +11,18 @@ import torch
 from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, load_network
 from aue_crl_core.errors import CheckpointError, TrainingError
 from aue_crl_core.knowledge import LearnablePrior
-from aue_crl_core.networks.aue_crl import AueCrl, build_network
+from aue_crl_core.networks.build import build_network
+from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.config import StageName, TrainConfig
 from aue_crl_core.training.directory.paths import RunPaths
 from aue_crl_core.training.processes.processes import Processes
-from aue_crl_core.training.stages import STAGES
+from aue_crl_core.training.stages import STAGES, sequence
 
 
 class Start(NamedTuple):
     """What a stage begins with: the prior's table where an earlier stage has trained it, and what to say of it all."""
 
-    network: AueCrl
+    network: FaceNetwork
     prior: torch.Tensor | None = None
     license: str = "Apache-2.0"
     initialised_from: str = ""
@@ -83,11 +84,17 @@ def check_order(stages: Sequence[StageName], paths: RunPaths, init: Path | None)
 
 
 def check_knowledge(stages: Sequence[StageName], config: TrainConfig) -> None:
-    """See that the stages are of the network's form of the knowledge.
+    """See that the stages are of the network's method, and of its form of the knowledge.
 
     Raises:
         TrainingError: one is not.
     """
+    known = ("landmark", *sequence(config.network()))
+    if config.method != "aue_crl" and not set(stages) <= set(known):
+        raise TrainingError(
+            f"method {config.method} has the stages {' and '.join(known)}, got {', '.join(stages)}; take --stage "
+            "expression (or all), or --method aue_crl"
+        )
     own = config.network().knowledge
     for name in stages:
         needed = STAGES[name].knowledge
@@ -108,6 +115,7 @@ def check_same_model(path: Path, info: CheckpointInfo, config: TrainConfig) -> N
     for what, got, expected in (
         ("vocabulary", info.config.vocabulary, config.vocabulary),
         ("model", info.config.backbone, config.model),
+        ("method", info.config.method, config.method),
         ("knowledge", info.config.knowledge, config.network().knowledge),
         ("fusion_dim", info.config.fusion_dim, config.fusion_dim or info.config.fusion_dim),
         ("preprocessing", info.config.preprocessing, config.preprocessing or info.config.preprocessing),

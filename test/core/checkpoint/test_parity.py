@@ -25,7 +25,8 @@ from aue_crl_core.config import ModelConfig  # noqa: E402
 from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
 from aue_crl_core.losses import pairwise_dependency_loss, prior_regulariser, weighted_au_loss  # noqa: E402
 from aue_crl_core.networks.action_unit_branch import RegionWindows  # noqa: E402
-from aue_crl_core.networks.aue_crl import AueCrl, build_network  # noqa: E402
+from aue_crl_core.networks.aue_crl import AueCrl  # noqa: E402
+from aue_crl_core.networks.build import build_network  # noqa: E402
 from aue_crl_core.training.stages import STAGES  # noqa: E402
 
 BATCH = 4

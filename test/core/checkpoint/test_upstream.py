@@ -25,7 +25,7 @@ from aue_crl_core.config import ModelConfig  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.errors import CheckpointError  # noqa: E402
 from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
-from aue_crl_core.networks.aue_crl import build_network  # noqa: E402
+from aue_crl_core.networks.build import build_network  # noqa: E402
 
 SMALL = ModelConfig(
     backbone="resnet18",

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from aue_crl_core.checkpoint import CheckpointInfo, load_network, read_info, save_network  # noqa: E402
 from aue_crl_core.config import model_config  # noqa: E402
 from aue_crl_core.data.dataset import Sample  # noqa: E402
-from aue_crl_core.networks.aue_crl import build_network  # noqa: E402
+from aue_crl_core.networks.build import build_network  # noqa: E402
 from aue_crl_core.training.weights.calibration import (  # noqa: E402
     calibrate,
     fit_temperature,

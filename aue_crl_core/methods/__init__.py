@@ -1,0 +1,27 @@
+"""The methods that AUE-CRL is compared with, one a file: what each adds to a trunk with a softmax.
+
+A method is one file and one line here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aue_crl_core.config import MethodName
+from aue_crl_core.methods import center, island, softmax
+from aue_crl_core.methods.method import HeadOutput, Method, MethodBatch
+
+__all__ = ["METHODS", "HeadOutput", "Method", "MethodBatch"]
+
+METHODS: Final[dict[MethodName, Method]] = {
+    "softmax": softmax.METHOD,
+    "center": center.METHOD,
+    "island": island.METHOD,
+    "aue_crl": Method(
+        "aue_crl",
+        "AUE-CRL",
+        "Pu et al., Expression Recognition and Facial Action Unit Detection with Constraints, ICRA 2021",
+        head=None,
+    ),
+}
+"""All methods in the order of tables; `aue_crl` is this project's own network and all of its stages."""

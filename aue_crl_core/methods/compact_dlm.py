@@ -1,9 +1,9 @@
 """CompactDLM: a small grey network of its own, trained on faces in every light.
 
 Kuo, Lai & Sarkis describe a frame-based network of few parameters, its extension by a gated recurrent unit over the
-frames of a clip, and an augmentation of the lighting. The layers here are a choice of our own under the same bound (less
-than a million parameters): plain pairs of 3x3 convolutions. The recurrent unit is left out, because an index lists
-single images and knows no clips. Every training face is lit anew, by the changes that other methods see less often.
+frames of a clip, and an augmentation of the lighting. The layers here are a choice of our own (less than a million
+parameters): plain pairs of 3x3 convolutions. The recurrent unit is left out, because an index lists single images and
+knows no clips. Every training face is lit anew, by the changes that other methods see less often.
 """
 
 from __future__ import annotations

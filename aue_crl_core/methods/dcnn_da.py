@@ -1,9 +1,9 @@
 """DCNN-DA: training faces are turned and lit anew, and the features of a class are drawn together.
 
-Lin, Hong, Zhou & Li synthesise faces with a fitted 3D model. Here the depth of 18 of the 68 points comes from the average
-face (`faces.pose`), the face is turned by moving the triangles between them, and light falls on it as on an ellipsoid.
-Of their cluster loss only the purpose was to be had: it is taken as the squared distance of features to the mean of
-their class in the batch. Angles, light and weight are choices made here.
+Lin, Hong, Zhou & Li turn faces in 3D and light them. Here the depth of 18 of the 68 points comes from the average face
+(`faces.pose`), the face is turned by moving the triangles between them, and light falls on it as on an ellipsoid. Of
+their cluster loss only the purpose was to be had, to make features compact: it is taken as the squared distance of
+features to the mean of their class in the batch. Angles, light and weight are choices made here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Final
 
 import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aue_crl_core.config import ModelConfig
-from aue_crl_core.faces.pose import SHAPE, depths
+from aue_crl_core.faces.pose import SHAPE, depths, head_pose
 from aue_crl_core.facs import MIRRORED_POINTS
 from aue_crl_core.methods.heads import PooledHead
 from aue_crl_core.methods.method import HeadOutput, Method, MethodBatch
@@ -31,6 +30,8 @@ SHARE: Final = 0.5
 YAW: Final = math.radians(30)
 PITCH: Final = math.radians(15)
 """The largest turns."""
+FURTHEST: Final = math.radians(40)
+"""The largest yaw, with that of the photograph."""
 AZIMUTH: Final = math.radians(75)
 ELEVATION: Final = math.radians(45)
 """The furthest places of the light."""
@@ -43,8 +44,8 @@ _RIM: Final = 0.95
 _AROUND: Final = 0.6
 """How far beyond the points the picture gives way, in sides of their box."""
 
-# Nodes of the mesh: the points of `SHAPE` by their numbers, then eight around them, clockwise from the upper left.
 _RING: Final = ((-1, -1), (0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0))
+"""Nodes 68 to 75 of the mesh, around those of `SHAPE` (by their numbers), in half sides of the ring."""
 _MIRRORED: Final = (*MIRRORED_POINTS, 70, 69, 68, 75, 74, 73, 72, 71)
 _RIGHT_HALF: Final = (
     *((0, 4, 36), (0, 4, 75), (0, 36, 69), (0, 68, 69), (0, 68, 75), (4, 8, 48), (4, 8, 73), (4, 36, 48)),
@@ -83,9 +84,7 @@ def turned(image: Image, points: Points, yaw: float, pitch: float) -> Image:
     return _warped(image, np.vstack([seen, ring])[_TRIANGLES], moved[_TRIANGLES], furthest_first)
 
 
-def _warped(
-    image: Image, source: NDArray[np.float64], target: NDArray[np.float64], order: NDArray[np.intp]
-) -> Image:
+def _warped(image: Image, source: NDArray[np.float64], target: NDArray[np.float64], order: NDArray[np.intp]) -> Image:
     """Triangles Tx3x2 of the image drawn at their new places, the last of `order` on top; the rest stays."""
     size = image.shape[0]
     corners = np.dstack([target, np.ones(target.shape[:2])])
@@ -123,7 +122,9 @@ def relit(image: Image, points: Points, azimuth: float, elevation: float) -> Ima
 def synthesised(crop: Image, points: Points, rng: np.random.Generator) -> Image:
     """A training face SxSx3 uint8 with points 68x2 in its pixels, perhaps turned, perhaps lit anew."""
     if rng.random() < SHARE:
-        crop = turned(crop, points, rng.uniform(-YAW, YAW), rng.uniform(-PITCH, PITCH))
+        own = head_pose(points).yaw
+        yaw = rng.uniform(max(-YAW, -FURTHEST - own), min(YAW, FURTHEST - own))
+        crop = turned(crop, points, yaw, rng.uniform(-PITCH, PITCH))
     if rng.random() < SHARE:
         crop = relit(crop, points, rng.uniform(-AZIMUTH, AZIMUTH), rng.uniform(-ELEVATION, ELEVATION))
     return crop
@@ -148,16 +149,14 @@ class ClusterLoss(nn.Module):
 
     def forward(self, output: HeadOutput, batch: MethodBatch) -> dict[str, Tensor]:
         """See `Method.criterion`."""
-        with torch.autocast(output.feature.device.type, enabled=False):
-            return {"cluster": WEIGHT * cluster_loss(output.feature.float(), batch.label, self.classes)}
+        return {"cluster": WEIGHT * cluster_loss(output.feature, batch.label, self.classes)}
 
 
 METHOD = Method(
     "dcnn_da",
     "DCNN-DA",
-    "Lin, Hong, Zhou & Li, Facial Expression Recognition with Data Augmentation and Compact Feature Learning, ICIP 2018",
+    "Lin et al., Facial Expression Recognition with Data Augmentation and Compact Feature Learning, ICIP 2018",
     PooledHead,
     ClusterLoss,
     synthesis=synthesised,
-    needs=frozenset({"points"}),
 )

@@ -1,9 +1,9 @@
 """IA-CNN: one feature of the expression and one of the person, each taught by comparing faces in pairs; both decide.
 
-Meng et al. draw pairs of pictures for a network in two copies. Here all pairs of a batch are compared, and the mean over
-the pairs that belong together and that over the others weigh the same, because few faces of a batch show one person.
-Features are compared at length 1, so that the margin means the same at any width. The paper's further cross entropy on
-the expression feature alone is left out. Margin and weights are choices made here: the paper's were not to be had.
+Meng et al. draw pairs of pictures for a network in two copies. Here all pairs of a batch are compared, and the mean
+over the pairs that belong together and that over the others weigh the same, because few faces of a batch show one
+person. Features are compared at length 1, so that the margin means the same at any width. Only both features together
+are classified. Margin and weights are choices made here: the paper's were not to be had.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def contrastive_loss(features: Tensor, labels: Tensor, margin: float = MARGIN) -
     `features` BxD, `labels` int64 B (negative: unknown, in no pair). The result is a scalar: the mean over the pairs of
     equal labels plus that over the others, each 0 where there are none.
     """
-    squared = (features[:, None] - features).square().sum(dim=2)
+    products = features @ features.T
+    squared = (products.diagonal()[:, None] + products.diagonal() - 2 * products).clamp(min=0)
     distances = squared.clamp(min=torch.finfo(squared.dtype).eps).sqrt()
     known = labels >= 0
     pairs = (known[:, None] & known).triu(diagonal=1)
@@ -69,7 +70,7 @@ class IdentityAwareLoss(nn.Module):
 
     def forward(self, output: HeadOutput, batch: MethodBatch) -> dict[str, Tensor]:
         """See `Method.criterion`."""
-        expression, identity = (F.normalize(f.float(), dim=1) for f in (output.feature, output.extras["identity"]))
+        expression, identity = (F.normalize(f, dim=1) for f in (output.feature, output.extras["identity"]))
         return {
             "same_expression": EXPRESSION_WEIGHT * contrastive_loss(expression, batch.label),
             "same_person": IDENTITY_WEIGHT * contrastive_loss(identity, batch.identity),

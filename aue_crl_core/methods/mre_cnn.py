@@ -1,9 +1,9 @@
 """MRE-CNN: three small experts see the whole face and one region of it, and vote.
 
-Fan, Lam & Li give each pair (face, left eye), (face, nose), (face, mouth) a CNN of its own, train the three apart and
-add their probabilities with weights set by hand. Here they share the trunk, regions are cut from its stride-8 map around
-the 68 points (not from the picture), and weights and experts are trained together by the cross entropy of the vote. The
-size of the regions and the width of the experts are choices made here.
+Fan, Lam & Li give each pair (face, left eye), (face, nose), (face, mouth) a CNN of its own and add their probabilities
+with weights. Here the three share the trunk, regions are cut from its stride-8 map around the 68 points (not from the
+picture), and experts and weights are trained together by the cross entropy of the vote. The size of the regions and the
+width of the experts are choices made here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torchvision.ops import roi_align
 from aue_crl_core import facs
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.methods.method import HeadOutput, Method
-from aue_crl_core.networks.layers import conv_bn_relu, linear_bn_relu
+from aue_crl_core.methods.parts import Decision
+from aue_crl_core.networks.layers import conv_bn_relu
 
 REGIONS: Final = {
     "left eye": (*range(22, 27), *facs.LEFT_EYE),
@@ -49,47 +50,43 @@ def region_boxes(points: Tensor) -> Tensor:
     return torch.stack(boxes, dim=1)
 
 
-def vote(logits: Tensor, weights: Tensor) -> Tensor:
-    """Logits BxC of the weighted mean of the experts' probabilities: log sum_r w_r softmax(z_r).
+def vote(logits: Tensor, scores: Tensor) -> Tensor:
+    """Logits BxC of the weighted mean of the experts' probabilities: log sum_r w_r softmax(z_r), w = softmax(scores).
 
-    `logits` BxRxC; `weights` R, at least 0, with sum 1.
+    `logits` BxRxC, `scores` R.
     """
-    return torch.logsumexp(logits.log_softmax(dim=2) + weights.log()[:, None], dim=1)
+    return torch.logsumexp(logits.log_softmax(dim=2) + scores.log_softmax(dim=0)[:, None], dim=1)
 
 
 class Expert(nn.Module):
-    """Crops BxDxKxK of one region and the whole face's vector BxV -> hidden vector BxF, at least 0."""
+    """Crops BxDxKxK of one region and the whole face's vector BxV -> (logits BxC, feature BxF, at least 0)."""
 
-    def __init__(self, region_channels: int, face_channels: int, outputs: int) -> None:
+    def __init__(self, region_channels: int, face_channels: int, config: ModelConfig) -> None:
         super().__init__()
         self.region = nn.Sequential(conv_bn_relu(region_channels, _WIDTH), conv_bn_relu(_WIDTH, _WIDTH))
-        self.hidden = linear_bn_relu(face_channels + _WIDTH, outputs)
+        self.decision = Decision(face_channels + _WIDTH, config)
 
-    def forward(self, crops: Tensor, face: Tensor) -> Tensor:
+    def forward(self, crops: Tensor, face: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        return self.hidden(torch.cat([face, self.region(crops).mean(dim=(2, 3))], dim=1))
+        return self.decision(torch.cat([face, self.region(crops).mean(dim=(2, 3))], dim=1))
 
 
 class RegionEnsemble(nn.Module):
-    """The experts and their vote; `feature` is Bx3F, their hidden vectors side by side."""
+    """The experts and their vote; `feature` is Bx3F, their features side by side."""
 
     def __init__(self, config: ModelConfig, channels: tuple[int, ...]) -> None:
         super().__init__()
-        classes = len(config.expressions)
-        self.experts = nn.ModuleList(Expert(channels[1], channels[-1], config.feature_dim) for _ in REGIONS)
-        self.classifiers = nn.ModuleList(nn.Linear(config.feature_dim, classes) for _ in REGIONS)
-        self.dropout = nn.Dropout(config.dropout)
+        self.experts = nn.ModuleList(Expert(channels[1], channels[-1], config) for _ in REGIONS)
         self.scores = nn.Parameter(torch.zeros(len(REGIONS)))
 
     def forward(self, pyramid: tuple[Tensor, ...], points: Tensor, images: Tensor) -> HeadOutput:
         """See `Method.head`."""
         face = pyramid[-1].mean(dim=(2, 3))
-        hidden = [expert(crops, face) for expert, crops in zip(self.experts, self._crops(pyramid[1], points), strict=True)]
-        opinions = [
-            classifier(self.dropout(vector)) for classifier, vector in zip(self.classifiers, hidden, strict=True)
-        ]
-        logits = vote(torch.stack(opinions, dim=1).float(), self.scores.softmax(dim=0))
-        return HeadOutput(logits, torch.cat(hidden, dim=1), {})
+        crops = self._crops(pyramid[1], points)
+        opinions, features = zip(
+            *(expert(own, face) for expert, own in zip(self.experts, crops, strict=True)), strict=True
+        )
+        return HeadOutput(vote(torch.stack(opinions, dim=1).float(), self.scores), torch.cat(features, dim=1), {})
 
     def _crops(self, maps: Tensor, points: Tensor) -> tuple[Tensor, ...]:
         boxes = region_boxes(points.float())

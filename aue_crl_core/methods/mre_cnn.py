@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+import torchvision  # noqa: F401 (brings torch.ops.torchvision)
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from aue_crl_core import facs
 from aue_crl_core.config import ModelConfig
@@ -33,6 +33,7 @@ _SMALLEST: Final = 8.0
 _STRIDE: Final = 8
 _CELLS: Final = 6
 _WIDTH: Final = 64
+_SAMPLES: Final = 2
 
 
 def region_boxes(points: Tensor) -> Tensor:
@@ -92,7 +93,9 @@ class RegionEnsemble(nn.Module):
         boxes = region_boxes(points.float())
         rows = torch.arange(points.shape[0], device=points.device, dtype=boxes.dtype)
         located = torch.cat([rows[:, None, None].expand(-1, len(REGIONS), 1), boxes], dim=2).flatten(0, 1)
-        crops = roi_align(maps.float(), located, _CELLS, 1 / _STRIDE, sampling_ratio=2, aligned=True)
+        # the operator itself: the function before it checks shapes, which tracing warns of
+        align = torch.ops.torchvision.roi_align
+        crops = align(maps.float(), located, 1 / _STRIDE, _CELLS, _CELLS, _SAMPLES, True)
         return crops.unflatten(0, (-1, len(REGIONS))).unbind(dim=1)
 
 

@@ -9,15 +9,17 @@ knows no clips. Every training face is lit anew, by the changes that other metho
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from torch import Tensor, nn
 
 from aue_crl_core.config import ModelConfig
-from aue_crl_core.data.transforms import Augmentation
 from aue_crl_core.methods.heads import PooledHead
 from aue_crl_core.methods.method import Method
 from aue_crl_core.networks.layers import conv_bn_relu
+
+if TYPE_CHECKING:
+    from aue_crl_core.data.transforms import Augmentation
 
 _STEM: Final = 24
 _CHANNELS: Final = (32, 64, 112, 160)

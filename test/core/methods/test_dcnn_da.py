@@ -7,6 +7,8 @@ import math
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
@@ -14,7 +16,16 @@ from aue_crl_core.config import ModelConfig  # noqa: E402
 from aue_crl_core.faces.crop import mirrored_points  # noqa: E402
 from aue_crl_core.faces.pose import SHAPE, head_pose  # noqa: E402
 from aue_crl_core.facs import MIRRORED_POINTS  # noqa: E402
-from aue_crl_core.methods.dcnn_da import METHOD, WEIGHT, cluster_loss, relit, synthesised, turned  # noqa: E402
+from aue_crl_core.methods.dcnn_da import (  # noqa: E402
+    _MIRRORED,
+    _RIGHT_HALF,
+    METHOD,
+    WEIGHT,
+    cluster_loss,
+    relit,
+    synthesised,
+    turned,
+)
 from aue_crl_core.methods.method import HeadOutput, MethodBatch  # noqa: E402
 
 SIZE = 192
@@ -108,6 +119,16 @@ def test_light_comes_from_where_it_is_said_to():
     assert brightness(from_above, LEFT_EYE) > brightness(from_above, MOUTH)
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 300))
+def test_wherever_points_lie_a_picture_comes_out(seed, spread):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(48, spread, (68, 2)).astype(np.float32)
+    points[rng.integers(68, size=20)] = points[0]
+    crop = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    for image in (turned(crop, points, 0.5, -0.2), relit(crop, points, 1.0, 0.5)):
+        assert (image.shape, image.dtype) == (crop.shape, crop.dtype)
+
+
 @pytest.mark.parametrize("size", [64, 96])
 def test_synthesis_draws_from_its_generator_alone(photograph, size):
     crop = cv2.resize(photograph[60:300, 150:390], (size, size), interpolation=cv2.INTER_AREA)
@@ -129,8 +150,6 @@ def test_a_face_that_is_turned_already_is_turned_little_further():
 
 
 def test_the_mesh_is_symmetrical():
-    from aue_crl_core.methods.dcnn_da import _MIRRORED, _RIGHT_HALF
-
     assert _MIRRORED[:68] == MIRRORED_POINTS
     assert all(_MIRRORED[_MIRRORED[node]] == node for triangle in _RIGHT_HALF for node in triangle)
 

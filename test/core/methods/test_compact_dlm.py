@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 from aue_crl_core.config import ModelConfig, model_config  # noqa: E402
 from aue_crl_core.data.transforms import Augmentation  # noqa: E402
 from aue_crl_core.methods.compact_dlm import METHOD, CompactTrunk  # noqa: E402
-from aue_crl_core.methods.heads import PooledHead  # noqa: E402
 from aue_crl_core.networks import build_network  # noqa: E402
 
 
@@ -52,17 +51,5 @@ def test_every_face_is_lit_anew_and_nothing_else_changes():
     assert METHOD.augmentation(Augmentation(dim=0.5)).dim == 0.5
 
 
-class _Whole(torch.nn.Module):
-    """The whole method as a head that leaves the trunk below it alone."""
-
-    def __init__(self, config: ModelConfig, channels: tuple[int, ...]) -> None:
-        super().__init__()
-        self.trunk = METHOD.whole(config)
-        self.head = PooledHead(config, self.trunk.channels)
-
-    def forward(self, pyramid, points, images):
-        return self.head(self.trunk(images), points, images)
-
-
-def test_it_learns_fifty_faces_by_heart(learns_by_heart):
-    assert learns_by_heart(dataclasses.replace(METHOD, head=_Whole)) >= 0.96
+def test_it_learns_fifty_faces_by_heart(learned_by_heart):
+    assert learned_by_heart("compact_dlm", 40)[0] >= 0.9

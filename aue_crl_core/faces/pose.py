@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aue_crl_core import facs
 from aue_crl_core.types import Points
@@ -68,17 +69,35 @@ def head_pose(points: Points) -> HeadPose:
     `SHAPE` is fitted to the points by scaled orthography (least squares, then the nearest rotation), which needs no
     camera matrix.
     """
-    seen = np.asarray(points, dtype=np.float64)[list(_INDICES)]
-    if not np.isfinite(seen).all():
+    fitted = _fitted(points)
+    if fitted is None:
         return HeadPose(math.nan, math.nan, math.nan)
-    u, sizes, vt = np.linalg.svd((_FIT @ (seen - seen.mean(axis=0))).T, full_matrices=False)
-    if sizes[1] <= _FLATTEST * sizes[0]:
-        return HeadPose(math.nan, math.nan, math.nan)
-    across, down = u @ vt
-    away = np.cross(across, down)
+    (across, down, away), _ = fitted
     # Rz(-roll) Ry(-yaw) Rx(-pitch), rows across, down, away
     yaw = math.asin(min(1.0, max(-1.0, away[0])))
     return HeadPose(yaw, -math.atan2(away[1], away[2]), -math.atan2(down[0], across[0]))
+
+
+def depths(points: Points) -> NDArray[np.float64] | None:
+    """How far the points of `SHAPE` lie behind their middle, in pixels and in its order, as `head_pose` fits them to
+    68x2 points; None where there is no pose."""
+    fitted = _fitted(points)
+    if fitted is None:
+        return None
+    (_, _, away), scale = fitted
+    return scale * (_CENTRED @ away)
+
+
+def _fitted(points: Points) -> tuple[NDArray[np.float64], float] | None:
+    """The axes of the image (rows across, down, away) in those of `SHAPE`, and pixels per millimetre."""
+    seen = np.asarray(points, dtype=np.float64)[list(_INDICES)]
+    if not np.isfinite(seen).all():
+        return None
+    u, sizes, vt = np.linalg.svd((_FIT @ (seen - seen.mean(axis=0))).T, full_matrices=False)
+    if sizes[1] <= _FLATTEST * sizes[0]:
+        return None
+    across, down = u @ vt
+    return np.stack([across, down, np.cross(across, down)]), float(sizes.mean())
 
 
 def visible_units(points: Points, yaw: float, width: int, height: int) -> frozenset[int]:

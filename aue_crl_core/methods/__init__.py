@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from aue_crl_core.config import MethodName
-from aue_crl_core.methods import center, island, softmax
+from aue_crl_core.methods import center, compact_dlm, dcnn_da, ia_cnn, island, mre_cnn, softmax
 from aue_crl_core.methods.method import HeadOutput, Method, MethodBatch
 
 __all__ = ["METHODS", "HeadOutput", "Method", "MethodBatch"]
@@ -17,6 +17,10 @@ METHODS: Final[dict[MethodName, Method]] = {
     "softmax": softmax.METHOD,
     "center": center.METHOD,
     "island": island.METHOD,
+    "dcnn_da": dcnn_da.METHOD,
+    "mre_cnn": mre_cnn.METHOD,
+    "ia_cnn": ia_cnn.METHOD,
+    "compact_dlm": compact_dlm.METHOD,
     "aue_crl": Method(
         "aue_crl",
         "AUE-CRL",

@@ -17,6 +17,11 @@ def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
+def linear_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """A bias-free linear layer, batch normalisation, ReLU: BxI -> BxO."""
+    return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True))
+
+
 def deconv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     """A bias-free 4x4 stride-2 deconvolution, batch normalisation, ReLU: BxIxHxW -> BxOx2Hx2W."""
     return nn.Sequential(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core import facs
-from aue_crl_core.faces.pose import SHAPE, head_pose, visible_units
+from aue_crl_core.faces.pose import SHAPE, depths, head_pose, visible_units
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -121,3 +121,15 @@ def test_a_turned_head_hides_the_units_whose_near_side_lies_outside(photographed
     assert sided <= visible_units(points, 0.0, 10_000, 10_000)
     assert sided <= visible_units(points, math.radians(-50), 10_000, 10_000)
     assert not sided & visible_units(points, math.radians(50), 10_000, 10_000)
+
+
+@given(angle, angle, full_turn, st.floats(0.05, 20))
+def test_depths_are_those_of_the_turned_face(yaw, pitch, roll, scale):
+    places = np.array(list(SHAPE.values())) @ _rotation(yaw, pitch, roll).T * scale
+    expected = places[:, 2] - places[:, 2].mean()
+    np.testing.assert_allclose(depths(_face(yaw, pitch, roll, scale)), expected, atol=1e-6 * scale * 100)
+
+
+def test_points_without_a_pose_have_no_depths():
+    assert depths(np.full((68, 2), np.nan)) is None
+    assert depths(np.zeros((68, 2))) is None

@@ -65,7 +65,7 @@ def learned_by_heart(small_model, fifty_faces) -> Callable[[MethodName, int], tu
         network.eval()
         with torch.inference_mode():
             images = (fifty_faces.image.float() / 255 - 0.45) / 0.226
-            found = network(images, torch.zeros(50, 68, 2)).fused_logits.argmax(dim=1)
+            found = network(images).fused_logits.argmax(dim=1)
         return float((found == fifty_faces.target.argmax(dim=1)).float().mean()), history
 
     return learn

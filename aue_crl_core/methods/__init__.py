@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from aue_crl_core.config import MethodName
-from aue_crl_core.methods import center, island, softmax
+from aue_crl_core.methods import center, covariance_pooling, dlp_cnn, fsn, island, softmax, wslgrn
 from aue_crl_core.methods.method import HeadOutput, Method, MethodBatch
 
 __all__ = ["METHODS", "HeadOutput", "Method", "MethodBatch"]
@@ -17,6 +17,10 @@ METHODS: Final[dict[MethodName, Method]] = {
     "softmax": softmax.METHOD,
     "center": center.METHOD,
     "island": island.METHOD,
+    "dlp_cnn": dlp_cnn.METHOD,
+    "wslgrn": wslgrn.METHOD,
+    "fsn": fsn.METHOD,
+    "covariance_pooling": covariance_pooling.METHOD,
     "aue_crl": Method(
         "aue_crl",
         "AUE-CRL",

@@ -1,10 +1,10 @@
 """CP: covariance pooling of a map's channels, then a small network on the manifold of SPD matrices.
 
-Constants are the authors' code's where it has them: cells' covariance with lambda tr(C) I added, one BiMap to half the
-size, ReEig at 1e-4, LogEig, a hidden layer. Simplified: 64 channels for 256, and four times the lambda, which is the
-same share of the mean eigenvalue; BiMap's Riemannian steps (see `BiMap`). With 1e-4 I added to the covariance too, a
-flat map has a logarithm, and ReEig has nothing to raise (in the authors' code lambda tr(C) sees to that for all maps but
-flat ones): so the exported network, which needs the logarithm alone, is the trained one.
+Constants are those of the authors' code: the covariance over the cells with lambda tr(C) I added, one BiMap to half the
+size, ReEig at 1e-4, LogEig, a hidden layer. Simplified: 64 channels for 256, with four times the lambda, which is the
+same share of the mean eigenvalue; BiMap is trained without Riemannian steps (see `BiMap`). 1e-4 I is added to the
+covariance too. So a flat map has a logarithm, and ReEig has nothing to raise, as in the authors' code, where
+lambda tr(C) is the larger: the exported network, which can take the logarithm alone, is the one that was trained.
 """
 
 from __future__ import annotations

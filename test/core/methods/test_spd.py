@@ -1,4 +1,4 @@
-"""SPD layers: orthonormal stays orthonormal, equal eigenvalues have a gradient, the logarithm is the same either way."""
+"""SPD layers: rows stay orthonormal, equal eigenvalues have a gradient, the logarithm is the same either way."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def largest_difference(checkpoint: Path, exported: Path, images: Sequence[Image]
     scaled = (points + 0.5) * np.float32(size / reference.landmark_size) - np.float32(0.5)
     ours, theirs = reference.predict(crops(size), scaled), engine.predict(crops(size), scaled)
     pairs += [(getattr(ours, f.name), getattr(theirs, f.name)) for f in dataclasses.fields(EngineOutput)]
-    return max(float(np.abs(a - b).max()) for a, b in pairs)
+    return max(float(np.abs(a - b).max(initial=0)) for a, b in pairs)
 
 
 def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, info: CheckpointInfo, half: bool) -> None:
@@ -91,6 +91,7 @@ def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, inf
             **legacy,
         )
     model = onnx.load(part)
+    _keep_inputs(model, dict(zip(module.input_names, inputs, strict=True)))
     if half:
         _halve_weights(model)
     helper.set_model_props(model, {METADATA_KEY: info.to_json()})
@@ -98,6 +99,15 @@ def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, inf
     onnx.save(model, part)
     seal(part)
     part.replace(path)
+
+
+def _keep_inputs(model: onnx.ModelProto, inputs: dict[str, torch.Tensor]) -> None:
+    """Have the graph take what the network does not look at too (the exporter leaves it out): engines feed it all."""
+    taken = {value.name for value in model.graph.input}
+    for name, tensor in inputs.items():
+        if name not in taken:
+            kind = helper.np_dtype_to_tensor_dtype(tensor.numpy().dtype)
+            model.graph.input.append(helper.make_tensor_value_info(name, kind, ["batch", *tensor.shape[1:]]))
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:

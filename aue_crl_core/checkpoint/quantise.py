@@ -31,7 +31,7 @@ Feed = dict[str, NDArray[Any]]
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Of int8 with float32 on `faces` faces: the share with the same label, and the mean absolute and the largest
-    difference of an action unit's probability."""
+    difference of a probability: an action unit's, or an expression's where the network knows no action units."""
 
     faces: int
     same_label: float
@@ -111,7 +111,8 @@ def agreement(model: Path, batches: Iterator[Feed]) -> Agreement:
         for engine, seen in zip(engines, outputs, strict=True):
             seen.append(engine.predict(feed["images"], feed["points"]))
     labels = [np.concatenate([out.probabilities.argmax(axis=1) for out in seen]) for seen in outputs]
-    units = [np.concatenate([out.action_units for out in seen]) for seen in outputs]
-    apart = np.abs(units[0] - units[1])
+    what = "action_units" if engines[0].config.action_units else "probabilities"
+    said = [np.concatenate([getattr(out, what) for out in seen]) for seen in outputs]
+    apart = np.abs(said[0] - said[1])
     same = float((labels[0] == labels[1]).mean())
     return Agreement(len(labels[0]), same, float(apart.mean()), float(apart.max()))

@@ -116,17 +116,14 @@ def face_line(face: FacePrediction) -> Text:
 
 def face_details(face: FacePrediction, console: Console) -> Table:
     """All expressions of one face beside as many of its likeliest action units, with bars."""
-    table = plain_table("expression", "", ">p", "action unit", "", ">p")
     units = strongest_units(face, len(face.probabilities))
-    for (name, p), (unit, value) in zip(face.probabilities.items(), units, strict=False):
+    table = plain_table("expression", "", ">p", *(("action unit", "", ">p") if units else ()))
+    for row, (name, p) in enumerate(face.probabilities.items()):
         style = style_of(name) if name == face.expression else "dim"
-        marked = "default" if value >= _PRESENT else "dim"
-        table.add_row(
-            Text(name, style=style),
-            Text(bar(p, console), style=style),
-            Text(f"{p:.0%}", style=style),
-            Text(f"AU{unit:<3d}{ACTION_UNIT_NAMES[unit]}", style=marked),
-            Text(bar(value, console), style=marked),
-            Text(f"{value:.0%}", style=marked),
-        )
+        cells = [Text(text, style=style) for text in (name, bar(p, console), f"{p:.0%}")]
+        for unit, value in units[row : row + 1]:
+            marked = "default" if value >= _PRESENT else "dim"
+            texts = (f"AU{unit:<3d}{ACTION_UNIT_NAMES[unit]}", bar(value, console), f"{value:.0%}")
+            cells += [Text(text, style=marked) for text in texts]
+        table.add_row(*cells)
     return table

@@ -98,7 +98,7 @@ def _quantise(output: Path, calibrate: Path, split: str) -> None:
     console.print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB"))
     same = agreement(output, face_batches(compared, preprocessing))
     console.print(
-        f"int8 beside fp32 on {same.faces} faces of {split}: same label {same.same_label:.1%}; action units apart by "
+        f"int8 beside fp32 on {same.faces} faces of {split}: same label {same.same_label:.1%}; probabilities apart by "
         f"{same.mean_difference:.3f} on average, {same.largest_difference:.2f} at most",
         soft_wrap=True,
     )

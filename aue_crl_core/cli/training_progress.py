@@ -37,6 +37,7 @@ class TrainingProgress:
     ) -> None:
         self._console, self._config, self._stages = console, config, list(stages)
         self._device, self._output = device, output
+        self._head = "" if config.method == "aue_crl" else f" with the head of {config.method}"
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -70,8 +71,8 @@ class TrainingProgress:
 
         precision = resolve_precision(self._device, self._config.precision)
         self.say(
-            f"training {self._config.model} ({self._config.vocabulary} expressions) on {self._device} in {precision}, "
-            f"{self._config.batch_size} images a step: {', '.join(self._stages)}"
+            f"training {self._config.model}{self._head} ({self._config.vocabulary} expressions) on {self._device} in "
+            f"{precision}, {self._config.batch_size} images a step: {', '.join(self._stages)}"
         )
         self._own_valid = ["valid" in index.splits() for index in data]
         if init is not None:
@@ -94,7 +95,8 @@ class TrainingProgress:
         number = f"stage {self._stages.index(name) + 1} of {len(self._stages)}, " if name in self._stages else ""  # type: ignore[arg-type]
         until = f"at most {epochs} epochs, patience {patience}" if patience else _count(epochs, "epoch")
         self.say("")
-        self.say(f"{number}{name}: {_TRAINS.get(name, name)}; {until} of {_count(steps, 'step')}")
+        trains = f"backbone{self._head}" if name == "expression" and self._head else _TRAINS.get(name, name)
+        self.say(f"{number}{name}: {trains}; {until} of {_count(steps, 'step')}")
         if first_epoch:
             self.say(f"{name}: going on after epoch {first_epoch}")
         self._remove_task()
@@ -149,7 +151,7 @@ class TrainingProgress:
         hours, minutes = divmod(minutes, 60)
         self.say("")
         self.say(f"finished in {hours}:{minutes:02}:{seconds:02}; the result is {self._output / BEST_FILE}")
-        if self._stages[-1] in ("landmark", "expression"):
+        if self._stages[-1] == "landmark" or (self._stages[-1] == "expression" and not self._head):
             return
         weights = shlex.quote(str(self._output))
         self.say("next:")

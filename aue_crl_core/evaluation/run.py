@@ -15,7 +15,6 @@ from aue_crl_core.errors import DatasetError, ImageError
 from aue_crl_core.evaluation.au_metrics import ActionUnitMetrics, compute_action_units
 from aue_crl_core.evaluation.metrics import ExpressionMetrics, compute
 from aue_crl_core.faces.landmarks import LocatedFace
-from aue_crl_core.facs import ACTION_UNITS
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox, Image
 
@@ -25,9 +24,10 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of both heads over the same images, and the images that could not be read or held no found face.
+    """Metrics over the same images, and the images that could not be read or held no found face.
 
-    `heads` is empty where no image has an expression label, `action_units` None where none has an AU label.
+    `heads`: `fused` and `expression`; of a method other than AUE-CRL one, by the method's name; empty where no image
+    has an expression label. `action_units`: None where none has an AU label, or the weights know no action units.
     """
 
     heads: dict[str, ExpressionMetrics]
@@ -51,9 +51,11 @@ def evaluate(
         ConfigError: another `boxes`.
     """
     require(boxes in get_args(BoxSource), "boxes", f"be one of {', '.join(get_args(BoxSource))}", boxes)
-    records = [r for r in index.records if r.label is not None or r.action_units is not None]
+    says_units = bool(analyzer.action_units)
+    records = [r for r in index.records if r.label is not None or (says_units and r.action_units is not None)]
     if not records:
-        raise DatasetError("the index has no labelled image in this split; choose another --split")
+        what = "labelled image" if says_units else "image with an expression label (the weights know no action units)"
+        raise DatasetError(f"the index has no {what} in this split; choose another --split")
     if analyzer.expressions != index.classes and any(r.label is not None for r in records):
         raise DatasetError(
             f"the weights must know the index's {len(index.classes)} classes {list(index.classes)}, got "
@@ -61,7 +63,7 @@ def evaluate(
         )
     fused = np.full((len(records), len(analyzer.expressions)), np.nan, dtype=np.float32)
     expression = fused.copy()
-    units = np.full((len(records), len(ACTION_UNITS)), np.nan, dtype=np.float32)
+    units = np.full((len(records), len(analyzer.action_units)), np.nan, dtype=np.float32)
     problems: list[tuple[str, str]] = []
     unreadable = 0
     for start in range(0, len(records), _BATCH):
@@ -90,11 +92,10 @@ def evaluate(
     heads = {}
     if labelled:
         labels = np.array([records[i].label for i in labelled])
-        heads = {
-            name: compute(labels, p[labelled], index.classes)
-            for name, p in (("fused", fused), ("expression", expression))
-        }
-    coded = [i for i, r in enumerate(records) if r.action_units is not None]
+        method = analyzer.engine.config.method
+        said = {"fused": fused, "expression": expression} if method == "aue_crl" else {method: fused}
+        heads = {name: compute(labels, p[labelled], index.classes) for name, p in said.items()}
+    coded = [i for i, r in enumerate(records) if says_units and r.action_units is not None]
     action_units = compute_action_units([records[i].action_units for i in coded], units[coded]) if coded else None
     return Evaluation(heads, tuple(problems), action_units)
 

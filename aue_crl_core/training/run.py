@@ -13,10 +13,12 @@ import torch
 from aue_crl_core.checkpoint import read_info
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import ConfigError
+from aue_crl_core.methods import METHODS
 from aue_crl_core.training.batches.evidence import check_evidence
 from aue_crl_core.training.batches.feature_cache import check_size
 from aue_crl_core.training.batches.loading import (
     check_images,
+    check_method,
     with_validation,
 )
 from aue_crl_core.training.config import StageName, TrainConfig
@@ -68,7 +70,8 @@ def train(
         TrainingError: another run in `output`, or one under way there, an unfinished stage without `resume`, a missing
             earlier stage, indices of another vocabulary, or a loss that is not finite.
         CheckpointError: `init` or `landmarks` cannot be used, or `init` is of another model or vocabulary.
-        DatasetError: no usable image, a split that is missing, or images that are gone.
+        DatasetError: no usable image, a split that is missing, images that are gone, or an index that does not say what
+            the method learns from.
         ConfigError: no stage, a device that is not there, a feature cache beyond `cache_max_gb`, "imagenet" for a model
             or a stage that cannot begin with it, or a batch that the processes cannot share evenly.
         DownloadError: the weights of "imagenet" are neither there nor to be had.
@@ -89,6 +92,8 @@ def train(
 
         def begin() -> imagenet.Trunk | None:
             check_knowledge(stages, config)
+            if "expression" in stages:
+                check_method(METHODS[config.method], indices)
             if any(STAGES[name].knowledge == "odds" and not paths.checkpoint(name).is_file() for name in stages):
                 check_evidence(indices)
             _check_cache(run, stages)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from aue_crl_core import __version__, facs
+from aue_crl_core import __version__
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.engines import find_weights, shipped_weights
@@ -60,7 +60,7 @@ def model_facts(analyzer: FaceAnalyzer, settings: Settings) -> ModelFacts:
         device=engine.device,
         vocabulary=engine.config.vocabulary,
         expressions=analyzer.expressions,
-        action_units=facs.ACTION_UNITS,
+        action_units=analyzer.action_units,
         input_size=engine.config.preprocessing.input_size,
         version=__version__,
     )

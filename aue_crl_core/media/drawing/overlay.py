@@ -15,7 +15,7 @@ import numpy as np
 
 from aue_crl_core import facs
 from aue_crl_core.config import require
-from aue_crl_core.media.drawing.panel import PANEL_STYLES, PanelStyle, draw_panel, panel_size
+from aue_crl_core.media.drawing.panel import PanelStyle, draw_panel, panel_size, panel_styles
 from aue_crl_core.media.drawing.shapes import (
     Colour,
     corners,
@@ -111,7 +111,8 @@ def draw_overlay(
         _draw_face(canvas, face, box, scale, unit, points)
     if panels in ("auto", "inside"):
         places = _places_inside(predictions, boxes, width, height, unit)
-        free = len(places) == len(predictions) and all(p.hidden == 0 and p.style.strip for p in places)
+        whole = [p.hidden == 0 and (p.style.strip or not p.face.action_units) for p in places]
+        free = len(places) == len(predictions) and all(whole)
         if panels == "inside" or free:
             for place in places:
                 colour = expression_colour(place.face)
@@ -201,7 +202,7 @@ def _places_inside(
     """A panel for each of the largest faces: in the richest style that hides nothing, else in the smallest one."""
     largest = sorted(range(len(boxes)), key=lambda i: -boxes[i].w * boxes[i].h)[:_MOST_INSIDE]
     places: list[_Place] = []
-    for style in PANEL_STYLES:
+    for style in panel_styles(predictions):
         places = _places_in_style([(predictions[i], boxes[i]) for i in largest], boxes, style, width, height, unit)
         if len(places) == len(largest) and all(place.hidden == 0 for place in places):
             break
@@ -245,8 +246,8 @@ def _with_column(canvas: Image, predictions: Sequence[FacePrediction], unit: flo
     """The canvas with a column of panels on its right, in the richest style in which all (else the first few) fit."""
     gap, height = round(8 * unit), canvas.shape[0]
     count = len(predictions[0].probabilities) if predictions else 0
-    style = PANEL_STYLES[-1]
-    for candidate in PANEL_STYLES:
+    *_, style = styles = panel_styles(predictions)
+    for candidate in styles:
         if len(predictions) * (panel_size(candidate, count, unit)[1] + gap) + gap <= height:
             style = candidate
             break

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +45,13 @@ PANEL_STYLES: Final = (
     PanelStyle(1, False, 0),
 )
 """From rich to small; all are equally wide."""
+
+
+def panel_styles(faces: Iterable[FacePrediction]) -> tuple[PanelStyle, ...]:
+    """`PANEL_STYLES`, for faces of a network that says nothing of action units without the parts that show them."""
+    if any(face.action_units for face in faces):
+        return PANEL_STYLES
+    return tuple(replace(style, strip=False, names=0) for style in PANEL_STYLES)
 
 
 def panel_size(style: PanelStyle, classes: int, unit: float) -> tuple[int, int]:

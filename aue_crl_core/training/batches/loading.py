@@ -15,7 +15,7 @@ from aue_crl_core.data.dataset import FaceDataset, hold_out
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.landmark_dataset import LANDMARK_AUGMENTATION, LandmarkDataset
 from aue_crl_core.errors import DatasetError, TrainingError
-from aue_crl_core.methods import METHODS
+from aue_crl_core.methods import METHODS, Method
 from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.batches.evidence import ActionUnitEvidence
 from aue_crl_core.training.batches.feature_cache import FeatureViews
@@ -65,6 +65,27 @@ def check_images(indices: Sequence[DatasetIndex]) -> None:
                 f"any more (the first: {gone[0].image}); put them back, or index them where they are now with: "
                 f"aue-crl prepare {index.layout} ROOT --output INDEX"
             )
+
+
+def check_method(method: Method, indices: Sequence[DatasetIndex]) -> None:
+    """See that the indices say what a method learns from, before hours are spent.
+
+    Raises:
+        DatasetError: nobody, or one person alone, is named where it compares people; no face has points where it
+            makes other faces of them.
+    """
+    used = [(i.root, r) for i in indices for r in i.records if r.usable and r.label is not None and r.split == "train"]
+    people = {(root, record.subject) for root, record in used if record.subject is not None}
+    if "identities" in method.needs and len(people) < 2:
+        raise DatasetError(
+            f"method {method.name} compares people and must have an index that names at least 2 (column subject), got "
+            f"{len(people)}; take a dataset whose layout names them, such as ck-plus, mmi or bp4d, or another --method"
+        )
+    if method.synthesis is not None and all(record.points is None for _, record in used):
+        raise DatasetError(
+            f"method {method.name} makes other faces of a face's points and must have an index with points, got none; "
+            "make the index again with: aue-crl prepare ... --finder own (or mediapipe)"
+        )
 
 
 def datasets(

@@ -37,7 +37,7 @@ def write_overview(directory: Path) -> None:
     about = read_run(directory)
     config = about["config"]
     blocks = [
-        f"# Training run: {config['model']}, {config['vocabulary']} expressions",
+        f"# Training run: {_network(config)}, {config['vocabulary']} expressions",
         f"{_state(RunPaths(directory), about)} {_FIGURES}",
         _results(directory),
         "## Data\n\n" + _table(("index", "layout", "images by split", "hash"), map(_data_row, about["data"])),
@@ -45,6 +45,11 @@ def write_overview(directory: Path) -> None:
         "## Files\n\n" + _table(("file", "is"), [row for row in FILES if _is_there(directory, row[0])]),
     ]
     write_text(directory / OVERVIEW_FILE, "\n\n".join(filter(None, blocks)) + "\n")
+
+
+def _network(config: dict[str, Any]) -> str:
+    method = config.get("method", "aue_crl")  # not there in runs of before
+    return config["model"] if method == "aue_crl" else f"{method} on {config['model']}"
 
 
 def _state(paths: RunPaths, about: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ import torchvision
 from aue_crl_core.config import ModelConfig
 from aue_crl_core.errors import CheckpointError, ConfigError, DownloadError
 from aue_crl_core.hashing import file_sha256
+from aue_crl_core.methods import METHODS
 from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.training.config import StageName
 from aue_crl_core.training.directory.paths import RunPaths
@@ -86,8 +87,13 @@ def trunk_weights(config: ModelConfig) -> TrunkWeights:
     """The weights for the trunk that `config` names.
 
     Raises:
-        ConfigError: a trunk that torchvision has no weights of, or another normalisation than the weights'.
+        ConfigError: a trunk that torchvision has no weights of, a method with its own, or another normalisation than the weights'.
     """
+    if METHODS[config.method].whole is not None:
+        raise ConfigError(
+            f"--init imagenet must start a trunk of torchvision's, and method {config.method} brings a network of its "
+            f"own; {_ELSE}"
+        )
     if config.backbone not in _NAMES:
         raise ConfigError(
             f"--init imagenet must start one of {', '.join(_NAMES)}, got {config.backbone}, a trunk of this project "

@@ -204,7 +204,7 @@ def test_train_refuses_an_unknown_stage_and_model(index, tmp_path):
 def test_options_reach_the_configuration(index, tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text("expression: {epochs: 9, lr: 0.5}\nseed: 2\n")
-    settings = train.configure(file, [DatasetIndex.read(index)], "resnet18", 3, None, 11)
+    settings = train.configure(file, [DatasetIndex.read(index)], 3, model="resnet18", seed=11)
     assert (settings.model, settings.seed, settings.expression.epochs, settings.expression.lr) == (
         "resnet18",
         11,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aue_crl_core.config import ModelConfig
@@ -10,16 +9,20 @@ from aue_crl_core.methods.method import HeadOutput
 
 
 class PooledHead(nn.Module):
-    """The mean of the last map, one hidden layer, a linear classifier: `feature` is BxF, at least 0."""
+    """The mean of the last map, one hidden layer, a linear classifier; `feature` is BxF.
+
+    Its features have both signs (PReLU), as in the networks of center and island loss: centres can be opposite.
+    """
 
     def __init__(self, config: ModelConfig, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.hidden = nn.Linear(channels[-1], config.feature_dim, bias=False)
         self.norm = nn.BatchNorm1d(config.feature_dim)
+        self.activation = nn.PReLU()
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.feature_dim, len(config.expressions))
 
     def forward(self, pyramid: tuple[Tensor, ...], points: Tensor, images: Tensor) -> HeadOutput:
         """See the class."""
-        feature = F.relu(self.norm(self.hidden(pyramid[-1].mean(dim=(2, 3)))))
+        feature = self.activation(self.norm(self.hidden(pyramid[-1].mean(dim=(2, 3)))))
         return HeadOutput(self.classifier(self.dropout(feature)), feature, {})

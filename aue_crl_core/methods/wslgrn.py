@@ -4,8 +4,8 @@ and the global one before they are joined.
 Of the paper only the abstract could be read, so the details are chosen: bilinear attention pooling as Hu et al. (See
 Better Before Looking Closer, 2019) write it, which the paper builds on; gates from the pairwise relations of all
 features (Santoro et al., NeurIPS 2017); as contrastive terms the contrastive-center loss (Qi and Su, ICIP 2017), for
-each feature with its own centres, which are trained like the network, and weight 1, since it is a ratio. Neither attention dropping nor its second look at
-a cut-out region are used.
+each feature with its own centres, which are trained like the network, and weight 1, since it is a ratio. Attention
+dropping and a second look at a cut-out region, as Hu et al. have them, are left out.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ SCRIPTS = ("benchmarks", "examples")
 FORBIDDEN = {
     "aue_crl_core": ("aue_crl_ros", "rclpy", "cyclonedds", "rosbags"),
     "aue_crl_core.networks": ("aue_crl_core.training", "aue_crl_core.data", "aue_crl_core.faces"),
+    "aue_crl_core.methods": ("aue_crl_core.training",),
     "aue_crl_core.engines": ("aue_crl_core.training", "aue_crl_core.data"),
     "aue_crl_core.faces": ("aue_crl_core.training", "aue_crl_core.networks", "aue_crl_core.media"),
     "aue_crl_core.dynamics": ("aue_crl_core.training", "aue_crl_core.networks", "aue_crl_core.media"),

@@ -79,7 +79,7 @@ def check_method(method: Method, indices: Sequence[DatasetIndex]) -> None:
     if "identities" in method.needs and len(people) < 2:
         raise DatasetError(
             f"method {method.name} compares people and must have an index that names at least 2 (column subject), got "
-            f"{len(people)}; take a dataset whose layout names them, such as ck-plus, mmi or bp4d, or another --method"
+            f"{len(people)}; take a dataset whose layout names them, such as ck-plus, kdef or mmi, or another --method"
         )
     if method.synthesis is not None and all(record.points is None for _, record in used):
         raise DatasetError(

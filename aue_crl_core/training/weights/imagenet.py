@@ -87,12 +87,12 @@ def trunk_weights(config: ModelConfig) -> TrunkWeights:
     """The weights for the trunk that `config` names.
 
     Raises:
-        ConfigError: a trunk that torchvision has no weights of, a method with its own, or another normalisation than the weights'.
+        ConfigError: a trunk that torchvision has no weights of, or another normalisation than the weights'.
     """
     if METHODS[config.method].whole is not None:
         raise ConfigError(
-            f"--init imagenet must start a trunk of torchvision's, and method {config.method} brings a network of its "
-            f"own; {_ELSE}"
+            f"--init imagenet must start a trunk of torchvision's, and method {config.method} brings a trunk of its "
+            f"own; choose another --method, {_ELSE}"
         )
     if config.backbone not in _NAMES:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from aue_crl_core.analyzer import FaceAnalyzer  # noqa: E402
 from aue_crl_core.checkpoint import read_info  # noqa: E402
 from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
 from aue_crl_core.cli import run as run_command  # noqa: E402
-from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError  # noqa: E402
+from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.errors import CheckpointError, ConfigError, DatasetError, TrainingError  # noqa: E402
 
 
 def run(module, *words) -> str:
@@ -44,7 +46,9 @@ def index(fer_root, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(index) -> Path:
     output = index.parent / "run"
-    words = ("--data", index, "--output", output, "--method", "island", "--epochs", 1, "--batch-size", 16)
+    config = index.with_name("small.yaml")
+    config.write_text("preprocessing: {input_size: 64}\nbatch_size: 16\n")
+    words = ("--data", index, "--output", output, "--method", "island", "--epochs", 1, "--config", config)
     (index.parent / "printed.txt").write_text(run(train, *words))
     return output
 
@@ -85,6 +89,14 @@ def test_evaluate_scores_its_one_head(trained, exported, index, tmp_path):
     assert "stage alone" not in text
 
 
+def test_labels_of_action_units_alone_are_nothing_to_score_it_on(exported, index, tmp_path):
+    read = DatasetIndex.read(index)
+    coded = (dataclasses.replace(r, label=None, votes=None, action_units=(1,) * 17) for r in read.records)
+    dataclasses.replace(read, records=tuple(coded)).write(tmp_path / "coded.parquet")
+    with pytest.raises(DatasetError, match=r"no image with an expression label \(the weights know no action units\)"):
+        run(evaluate, "--data", tmp_path / "coded.parquet", "--split", "valid", "--weights", exported)
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_run_writes_faces_without_action_units(exported, photograph_path, tmp_path, suffix):
     output, picture = tmp_path / f"faces.{suffix}", tmp_path / "picture.png"
@@ -116,20 +128,12 @@ def test_stages_of_aue_crl_are_refused(index, tmp_path, stage):
 
 
 def test_an_unknown_method_is_refused_with_those_that_there_are(index, tmp_path):
-    with pytest.raises(ConfigError, match="method must be one of softmax, center, island, .*aue_crl, got 'vgg'"):
+    with pytest.raises(ConfigError, match=r"method must be one of softmax, center, island, .*aue_crl, got 'vgg'"):
         run(train, "--data", index, "--output", tmp_path / "run", "--method", "vgg")
 
 
 def test_a_checkpoint_of_another_method_is_no_start(index, trained, tmp_path):
-    words = (
-        "--data",
-        index,
-        "--output",
-        tmp_path / "run",
-        "--method",
-        "softmax",
-        "--init",
-        trained / "best.safetensors",
-    )
+    init = trained / "best.safetensors"
+    words = ("--data", index, "--output", tmp_path / "run", "--method", "softmax", "--init", init)
     with pytest.raises(CheckpointError, match="must have the run's method 'softmax' to start from, got 'island'"):
         run(train, *words)

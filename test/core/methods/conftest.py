@@ -1,12 +1,10 @@
-"""Fifty real faces, and whether a method's head and loss learn them by heart on a narrow trunk."""
+"""Fifty real faces and a network small enough to learn them by heart within seconds."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -16,65 +14,69 @@ pytest.importorskip("pyarrow")
 import torch.nn.functional as F  # noqa: E402
 
 from aue_crl_core.checkpoint import load_network  # noqa: E402
-from aue_crl_core.config import ModelConfig, Preprocessing  # noqa: E402
-from aue_crl_core.data.dataset import FaceDataset  # noqa: E402
+from aue_crl_core.config import MethodName, ModelConfig, Preprocessing, model_config  # noqa: E402
+from aue_crl_core.data.dataset import FaceDataset, Sample  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.data.prepare import prepare  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
-from aue_crl_core.methods.method import Method, MethodBatch  # noqa: E402
+from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
+from aue_crl_core.methods import METHODS  # noqa: E402
 from aue_crl_core.networks.backbone import EdgeBackbone  # noqa: E402
-
-SIZE = 64
-CONFIG = ModelConfig(preprocessing=Preprocessing(input_size=SIZE), region_size=6, feature_dim=64, dropout=0.0)
-STEPS = 40
-
-
-class Faces(NamedTuple):
-    """Images float32 50x3xSxS normalised, and what a method's loss knows of them."""
-
-    images: torch.Tensor
-    batch: MethodBatch
+from aue_crl_core.networks.method_network import MethodNetwork  # noqa: E402
+from aue_crl_core.training.config import make_config  # noqa: E402
+from aue_crl_core.training.loop import Learner  # noqa: E402
+from aue_crl_core.training.stages import Setting, stage_of  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def fifty_faces(fer_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Faces:
-    """Faces of FER+ with their labels; the points are those that the shipped landmark net finds."""
-    path = tmp_path_factory.mktemp("index") / "fer.parquet"
+def small_model() -> Callable[[MethodName], ModelConfig]:
+    """Model edge for 32 px crops, with a method's head and without dropout."""
+
+    def config(method: MethodName) -> ModelConfig:
+        small = Preprocessing(input_size=32)
+        shape = dataclasses.replace(model_config("edge"), preprocessing=small, region_size=8, region_pool=4)
+        return dataclasses.replace(shape, method=method, feature_dim=64, dropout=0.0)
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def fifty_faces(fer_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A batch of 50 FER+ faces at 32 px, uint8, with the points that the shipped landmark net finds."""
+    path = tmp_path_factory.mktemp("fifty") / "fer.parquet"
     prepare("ferplus", fer_root, path, None)
-    index = DatasetIndex.read(path)
-    samples = list(islice(FaceDataset([index], CONFIG.preprocessing), 50))
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (CONFIG.preprocessing.mean, CONFIG.preprocessing.std))
-    images = (torch.stack([s.image for s in samples]) / 255 - mean) / std
-    target = torch.stack([s.target for s in samples])
-    network, _ = load_network(find_weights("edge", "torch"))
-    network.config = dataclasses.replace(network.config, preprocessing=CONFIG.preprocessing)
-    points = network.find_points(images)
-    known = torch.ones(50, dtype=torch.bool)
-    return Faces(images, MethodBatch(target, target.argmax(dim=1), torch.full((50,), -1), points, ~known))
+    faces = FaceDataset([DatasetIndex.read(path)], Preprocessing(input_size=32))
+    batch = Sample(*(torch.stack(column) for column in zip(*(faces[i] for i in range(50)), strict=True)))
+    finder, _ = load_network(find_weights("edge", "torch"))
+    images = F.interpolate(_normalised(batch), size=96, mode="bilinear")
+    points = (finder.landmark_net(images)[0].detach() + 0.5) / 3 - 0.5
+    return batch._replace(points=points, has_points=torch.ones(50, dtype=torch.bool))
+
+
+def _normalised(batch: Sample) -> torch.Tensor:
+    return (batch.image.float() / 255 - 0.45) / 0.226
 
 
 @pytest.fixture(scope="session")
-def learns_by_heart(fifty_faces: Faces) -> Callable[[Method], float]:
-    """The share of the fifty faces that a method's network gets right after at most `STEPS` steps on them."""
+def learned_by_heart(small_model, fifty_faces) -> Callable[[MethodName, int], tuple[float, list[dict[str, float]]]]:
+    """(method, steps) -> the share of the fifty faces that it then knows, and the loss terms of every step."""
 
-    def share(method: Method) -> float:
+    def learn(method: MethodName, steps: int) -> tuple[float, list[dict[str, float]]]:
         torch.manual_seed(0)
-        trunk = EdgeBackbone((8, 16, 24, 32), stem=8)
-        head = method.head(CONFIG, trunk.channels)
-        criterion = method.criterion(CONFIG) if method.criterion else torch.nn.Module()
-        parts = torch.nn.ModuleList([trunk, head, criterion])
-        optimiser = torch.optim.AdamW(parts.parameters(), lr=3e-3)
-        images, batch = fifty_faces
-        for _ in range(STEPS):
-            output = head(trunk(images), batch.points, images)
-            right = (output.logits.argmax(dim=1) == batch.label).float().mean().item()
-            if right == 1:
-                break
-            terms = criterion(output, batch) if method.criterion else {}
-            loss = F.cross_entropy(output.logits, batch.label) + sum(terms.values())
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        return right
+        own = METHODS[method].whole or (lambda _: EdgeBackbone((16, 24, 32, 48), stem=8))
+        network = MethodNetwork(small_model(method), dataclasses.replace(METHODS[method], whole=own))
+        stage, config = stage_of("expression", network.config), make_config(None, precision="fp32")
+        setting = Setting(config, LearnablePrior("basic"), torch.zeros(7), criterion=stage.criterion(network.config))
+        parameters, _ = stage.prepare(network, setting.prior, training=True)
+        learner = Learner(network, stage, setting, torch.optim.AdamW(parameters, lr=1e-2), "cpu")
+        history = []
+        for _ in range(steps):
+            losses = learner.losses(fifty_faces)
+            history.append({name: value.item() for name, value in losses.items()})
+            learner.step(torch.stack(list(losses.values())).sum())
+        network.eval()
+        with torch.inference_mode():
+            found = network(_normalised(fifty_faces), fifty_faces.points).fused_logits.argmax(dim=1)
+        return float((found == fifty_faces.target.argmax(dim=1)).float().mean()), history
 
-    return share
+    return learn

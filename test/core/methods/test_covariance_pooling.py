@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aue_crl_core.config import ModelConfig  # noqa: E402
-from aue_crl_core.methods.covariance_pooling import LEAST, METHOD, SHARE, CovariancePooling  # noqa: E402
+from aue_crl_core.methods.covariance_pooling import LEAST, SHARE, CovariancePooling  # noqa: E402
 from aue_crl_core.methods.spd import orthonormal_rows  # noqa: E402
 
 CHANNELS = (4, 6, 8, 10)
@@ -46,5 +46,5 @@ def test_under_autocast_matrices_stay_float32():
     assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
-def test_it_learns_fifty_faces_by_heart(learns_by_heart):
-    assert learns_by_heart(METHOD) >= 0.96
+def test_it_learns_fifty_faces_by_heart(learned_by_heart):
+    assert learned_by_heart("covariance_pooling", 40)[0] >= 0.9

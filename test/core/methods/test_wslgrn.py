@@ -77,5 +77,5 @@ def test_the_loss_names_the_global_and_the_local_terms():
     torch.testing.assert_close(terms["contrast_local"], each[1:].mean())
 
 
-def test_it_learns_fifty_faces_by_heart(learns_by_heart):
-    assert learns_by_heart(METHOD) >= 0.96
+def test_it_learns_fifty_faces_by_heart(learned_by_heart):
+    assert learned_by_heart("wslgrn", 40)[0] >= 0.9

@@ -95,6 +95,17 @@ def array_of(messages, observation, latency_s=0.025):
     return through_cdr(messages, "aue_crl/msg/FaceExpressionArray", message)
 
 
+def test_of_a_network_that_knows_no_action_units_the_messages_have_none(messages):
+    facts = replace(FACTS, action_units=())
+    observation = an_observation(messages, FaceReading(a_face(action_units={}), frozenset({1, 12})))
+    array = through_cdr(
+        messages, "aue_crl/msg/FaceExpressionArray", expression_array(messages, observation, facts, 0.025)
+    )
+    assert list(array.faces[0].action_units) == []
+    described = model_description(messages, facts, header(messages, STAMP_NS))
+    assert list(through_cdr(messages, "aue_crl/msg/ModelDescription", described).action_units) == []
+
+
 def test_the_array_says_what_the_observation_does(messages):
     reading = FaceReading(a_face(), frozenset({1, 12}), calibrated=True)
     array = array_of(messages, an_observation(messages, reading))

@@ -41,6 +41,16 @@ def test_the_input_is_left_alone(photograph, predict):
     assert (drawn != before).any()
 
 
+def test_a_face_without_action_units_has_a_lower_panel_of_the_same_width(photograph, predict):
+    """No bars at zero, which would say that nothing moves."""
+    faces = predict(), dataclasses.replace(predict(), action_units={})
+    known, none = (draw_overlay(photograph, [face], panels="beside") for face in faces)
+    assert known.shape == none.shape
+    column = slice(photograph.shape[1], None)
+    ends = [np.flatnonzero((drawn[:, column] != drawn[-1, -1]).any(axis=(1, 2)))[-1] for drawn in (known, none)]
+    assert ends[1] < 0.75 * ends[0]
+
+
 def test_no_face_no_mark(photograph):
     np.testing.assert_array_equal(draw_overlay(photograph, []), photograph)
 

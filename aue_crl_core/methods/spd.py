@@ -1,5 +1,5 @@
 """Layers on symmetric positive definite (SPD) matrices: Huang and Van Gool, A Riemannian Network for SPD Matrix
-Learning, AAAI 2017. Matrices are BxDxD; all is reckoned in float32 (or float64), whatever autocast says."""
+Learning, AAAI 2017. Matrices are BxDxD, float32 or float64, with autocast off."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 _ORTHONORMAL_STEPS: Final = 24
 _LAST_STEPS: Final = 4
@@ -65,7 +66,7 @@ class _RectifiedLog(torch.autograd.Function):
     eigenbasis each entry is multiplied by (f(s_i) - f(s_j)) / (s_i - s_j), f' where the two are (nearly) equal."""
 
     @staticmethod
-    def forward(ctx, matrices: Tensor, least: float) -> Tensor:  # noqa: ANN001 (torch's context)
+    def forward(ctx: FunctionCtx, matrices: Tensor, least: float) -> Tensor:
         values, vectors = torch.linalg.eigh(matrices)
         logs = values.clamp(min=least).log()
         ctx.save_for_backward(values, vectors, logs)
@@ -73,7 +74,7 @@ class _RectifiedLog(torch.autograd.Function):
         return (vectors * logs[:, None]) @ vectors.transpose(1, 2)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN001
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         values, vectors, logs = ctx.saved_tensors
         high, low = values[:, :, None], values[:, None]
         middle = (high + low) / 2

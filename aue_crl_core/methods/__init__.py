@@ -8,7 +8,19 @@ from __future__ import annotations
 from typing import Final
 
 from aue_crl_core.config import MethodName
-from aue_crl_core.methods import center, compact_dlm, dcnn_da, ia_cnn, island, mre_cnn, softmax
+from aue_crl_core.methods import (
+    center,
+    compact_dlm,
+    covariance_pooling,
+    dcnn_da,
+    dlp_cnn,
+    fsn,
+    ia_cnn,
+    island,
+    mre_cnn,
+    softmax,
+    wslgrn,
+)
 from aue_crl_core.methods.method import HeadOutput, Method, MethodBatch
 
 __all__ = ["METHODS", "HeadOutput", "Method", "MethodBatch"]
@@ -17,10 +29,14 @@ METHODS: Final[dict[MethodName, Method]] = {
     "softmax": softmax.METHOD,
     "center": center.METHOD,
     "island": island.METHOD,
+    "dlp_cnn": dlp_cnn.METHOD,
     "dcnn_da": dcnn_da.METHOD,
+    "wslgrn": wslgrn.METHOD,
+    "covariance_pooling": covariance_pooling.METHOD,
+    "compact_dlm": compact_dlm.METHOD,
+    "fsn": fsn.METHOD,
     "mre_cnn": mre_cnn.METHOD,
     "ia_cnn": ia_cnn.METHOD,
-    "compact_dlm": compact_dlm.METHOD,
     "aue_crl": Method(
         "aue_crl",
         "AUE-CRL",

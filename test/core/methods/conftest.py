@@ -11,10 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 
+import torch.nn.functional as F  # noqa: E402
+
+from aue_crl_core.checkpoint import load_network  # noqa: E402
 from aue_crl_core.config import MethodName, ModelConfig, Preprocessing, model_config  # noqa: E402
 from aue_crl_core.data.dataset import FaceDataset, Sample  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.data.prepare import prepare  # noqa: E402
+from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
 from aue_crl_core.methods import METHODS  # noqa: E402
 from aue_crl_core.networks.backbone import EdgeBackbone  # noqa: E402
@@ -38,11 +42,19 @@ def small_model() -> Callable[[MethodName], ModelConfig]:
 
 @pytest.fixture(scope="session")
 def fifty_faces(fer_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """A batch of 50 FER+ faces at 32 px, uint8, without points."""
+    """A batch of 50 FER+ faces at 32 px, uint8, with the points that the shipped landmark net finds."""
     path = tmp_path_factory.mktemp("fifty") / "fer.parquet"
     prepare("ferplus", fer_root, path, None)
     faces = FaceDataset([DatasetIndex.read(path)], Preprocessing(input_size=32))
-    return Sample(*(torch.stack(column) for column in zip(*(faces[i] for i in range(50)), strict=True)))
+    batch = Sample(*(torch.stack(column) for column in zip(*(faces[i] for i in range(50)), strict=True)))
+    finder, _ = load_network(find_weights("edge", "torch"))
+    images = F.interpolate(_normalised(batch), size=96, mode="bilinear")
+    points = (finder.landmark_net(images)[0].detach() + 0.5) / 3 - 0.5
+    return batch._replace(points=points, has_points=torch.ones(50, dtype=torch.bool))
+
+
+def _normalised(batch: Sample) -> torch.Tensor:
+    return (batch.image.float() / 255 - 0.45) / 0.226
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +76,7 @@ def learned_by_heart(small_model, fifty_faces) -> Callable[[MethodName, int], tu
             learner.step(torch.stack(list(losses.values())).sum())
         network.eval()
         with torch.inference_mode():
-            images = (fifty_faces.image.float() / 255 - 0.45) / 0.226
-            found = network(images).fused_logits.argmax(dim=1)
+            found = network(_normalised(fifty_faces), fifty_faces.points).fused_logits.argmax(dim=1)
         return float((found == fifty_faces.target.argmax(dim=1)).float().mean()), history
 
     return learn

@@ -40,7 +40,7 @@ METHODS: Final[dict[MethodName, Method]] = {
     "aue_crl": Method(
         "aue_crl",
         "AUE-CRL",
-        "Pu et al., Expression Recognition and Facial Action Unit Detection with Constraints, ICRA 2021",
+        "Pu, Chen, Xie, Wu & Lin, AU-Expression Knowledge Constrained Representation Learning, ICRA 2021",
         head=None,
     ),
 }

@@ -33,7 +33,8 @@ class Narrow(torch.nn.Module):
 
     def forward(self, images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         # as a network's engine does, points are taken whether or not the head looks at them
-        return self.head(self.trunk(images), points, images).logits.softmax(dim=1) + 0 * points[:, 0, :1]
+        logits = 5 * self.head(self.trunk(images), points, images).logits  # random heads hardly tell faces apart
+        return logits.softmax(dim=1) + 0 * points[:, 0, :1]
 
 
 def _exported(network: Narrow, images: torch.Tensor, points: torch.Tensor) -> onnxruntime.InferenceSession:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -25,6 +26,7 @@ class ClassCentres(nn.Module):
     @torch.no_grad()
     def follow(self, feature: Tensor, label: Tensor, push: Tensor | float = 0.0) -> None:
         """One step towards features BxD with labels B, and against `push` CxD."""
-        sums = torch.zeros_like(self.centres).index_add_(0, label, self.centres[label] - feature.float())
-        counts = torch.bincount(label, minlength=len(self.centres))
-        self.centres -= self.rate * (sums / (1 + counts)[:, None] + push)
+        members = F.one_hot(label, len(self.centres)).float()
+        counts = members.sum(dim=0)[:, None]
+        away = counts * self.centres - members.T @ feature.float()
+        self.centres -= self.rate * (away / (1 + counts) + push)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from aue_crl_core.analyzer import FaceAnalyzer  # noqa: E402
 from aue_crl_core.checkpoint import read_info  # noqa: E402
 from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
 from aue_crl_core.cli import run as run_command  # noqa: E402
-from aue_crl_core.errors import CheckpointError, ConfigError, TrainingError  # noqa: E402
+from aue_crl_core.data.index import DatasetIndex  # noqa: E402
+from aue_crl_core.errors import CheckpointError, ConfigError, DatasetError, TrainingError  # noqa: E402
 
 
 def run(module, *words) -> str:
@@ -85,6 +87,14 @@ def test_evaluate_scores_its_one_head(trained, exported, index, tmp_path):
     assert (metrics["head"], set(metrics["heads"]), metrics["action_units"]) == ("island", {"island"}, None)
     assert "island" in text
     assert "stage alone" not in text
+
+
+def test_labels_of_action_units_alone_are_nothing_to_score_it_on(exported, index, tmp_path):
+    read = DatasetIndex.read(index)
+    coded = (dataclasses.replace(r, label=None, votes=None, action_units=(1,) * 17) for r in read.records)
+    dataclasses.replace(read, records=tuple(coded)).write(tmp_path / "coded.parquet")
+    with pytest.raises(DatasetError, match=r"no image with an expression label \(the weights know no action units\)"):
+        run(evaluate, "--data", tmp_path / "coded.parquet", "--split", "valid", "--weights", exported)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])

@@ -16,19 +16,21 @@ import torch
 from torch import nn
 
 from aue_crl_core.checkpoint import load_network
-from aue_crl_core.config import from_dict
+from aue_crl_core.config import Preprocessing, from_dict, model_config
+from aue_crl_core.data.dataset import Sample
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.errors import TrainingError
 from aue_crl_core.knowledge import LearnablePrior
 from aue_crl_core.losses import pairwise_dependency_loss
+from aue_crl_core.networks import build_network
 from aue_crl_core.training.batches import feature_cache, loading
 from aue_crl_core.training.batches.loading import datasets, make_loader
-from aue_crl_core.training.config import TrainConfig
+from aue_crl_core.training.config import TrainConfig, make_config
 from aue_crl_core.training.loop import Learner, validate
 from aue_crl_core.training.processes.batch_norm import share_statistics
 from aue_crl_core.training.processes.processes import ALONE, Processes, joined
 from aue_crl_core.training.run import train
-from aue_crl_core.training.stages import STAGES, Setting, Stage
+from aue_crl_core.training.stages import STAGES, Setting, Stage, stage_of
 
 STAGE_ORDER = ("expression", "action_unit", "fusion", "landmark")
 
@@ -134,6 +136,36 @@ def gradients(processes: Processes, folder: Path) -> dict[str, dict[str, float]]
     return found
 
 
+def island(processes: Processes) -> dict[str, float]:
+    """Differences of a batch of island loss from that of one process: terms, gradient (relative), and the centres."""
+    small = Preprocessing(input_size=64)
+    shape = dataclasses.replace(model_config("edge"), method="island", preprocessing=small, dropout=0.0)
+    stage = stage_of("expression", shape)
+    torch.manual_seed(0)
+    network, criterion = build_network(shape), stage.criterion(shape)
+    images, target = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8), torch.eye(7)[torch.arange(8) % 3]
+    batch = Sample(images, target, torch.zeros(8, 68, 2), torch.ones(8).bool(), identity=torch.arange(8))
+    ways = []
+    for here in (ALONE, processes):
+        own, centres = copy.deepcopy(network), copy.deepcopy(criterion)
+        share_statistics(own, here)
+        setting = Setting(make_config(None, precision="fp32"), LearnablePrior("basic"), torch.zeros(7), here, centres)
+        weights, _ = stage.prepare(own, setting.prior, training=True)
+        rows = batch._replace(**{name: here.rows(part) for name, part in batch._asdict().items() if name != "evidence"})
+        learner = Learner(own, stage, setting, torch.optim.SGD(weights), "cpu")
+        terms = learner.losses(rows)
+        sum(terms.values()).backward()
+        gradient = torch.cat([p.grad.flatten() for p in weights])
+        ways.append((here.mean(torch.stack(list(terms.values()))), gradient, centres.centres.centres))
+    (loss, gradient, centres), (our_loss, our_gradient, our_centres) = ways
+    return {
+        "terms": float(((our_loss - loss) / loss).abs().max()),
+        "gradient": float((our_gradient - gradient).norm() / gradient.norm()),
+        "centres": difference(our_centres, centres),
+        "moved": difference(centres, criterion.centres.centres),
+    }
+
+
 def validation(processes: Processes, folder: Path) -> dict[str, list[dict[str, float]]]:
     """For each stage the figures of one process, and of both."""
     config, index = read(folder)
@@ -195,6 +227,7 @@ def main(folder: Path) -> None:
             "bf16": batch_norm(processes, nn.BatchNorm2d(5), (6, 5, 4, 3), torch.bfloat16),
             "pairwise": pairwise(processes),
             "gradients": gradients(processes, folder),
+            "island": island(processes),
             "validation": validation(processes, folder),
             "failure": failure_on_first(processes),
             "sent": sent(processes),

@@ -177,6 +177,13 @@ def test_the_gradient_of_a_batch_is_that_of_one_process(stage, found):
     assert found["gradients"][stage]["gradient"] < 1e-3
 
 
+def test_the_criterion_of_a_method_sees_the_whole_batch(found):
+    assert found["island"]["moved"] > 0.1
+    assert found["island"]["centres"] < 1e-4
+    assert found["island"]["terms"] < 1e-4
+    assert found["island"]["gradient"] < 1e-2
+
+
 @pytest.mark.parametrize("stage", distributed_process.STAGE_ORDER)
 def test_validation_figures_are_those_of_one_process_to_the_bit(stage, found):
     alone, both = found["validation"][stage]

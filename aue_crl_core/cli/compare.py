@@ -85,7 +85,7 @@ def command(
     check_split(indices, split)
     settings = configure(config, indices, None, model=model, batch_size=batch_size)
     if device.startswith("cuda"):
-        settings = dataclasses.replace(settings, workers=max(1, processors() // jobs))
+        settings = dataclasses.replace(settings, workers=-(-processors() // jobs))  # rounded up
     total = settings.expression.epochs if epochs is None else epochs
     landmarks = find_weights("edge", "torch")
     planned = trials(output, settings, names, seeds, total, split, init, landmarks=landmarks, device=device)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aue_crl_core.cli.console import out, plain_table
 from aue_crl_core.cli.train import MODELS, configure
-from aue_crl_core.config import MethodName, require
+from aue_crl_core.config import MethodName, from_dict, require
 from aue_crl_core.engines import find_weights
 from aue_crl_core.engines.processor import processors
 from aue_crl_core.errors import MissingDependencyError, import_failure
@@ -85,7 +85,7 @@ def command(
     check_split(indices, split)
     settings = configure(config, indices, None, model=model, batch_size=batch_size)
     if device.startswith("cuda"):
-        settings = dataclasses.replace(settings, workers=max(1, processors() // jobs))
+        settings = dataclasses.replace(settings, workers=-(-processors() // jobs))  # rounded up
     total = settings.expression.epochs if epochs is None else epochs
     landmarks = find_weights("edge", "torch")
     planned = trials(output, settings, names, seeds, total, split, init, landmarks=landmarks, device=device)
@@ -104,10 +104,10 @@ def command(
 
 
 def _report(output: Path, timed: bool) -> None:
-    from aue_crl_core.comparison.plan import read_comparison, write_comparison
+    from aue_crl_core.comparison.plan import PLAN_FILE, read_comparison, write_comparison
     from aue_crl_core.comparison.report import tables, write_report
     from aue_crl_core.comparison.results import read_results
-    from aue_crl_core.training.directory.paths import BEST_FILE
+    from aue_crl_core.training.config import TrainConfig
 
     about = read_comparison(output)
     results = read_results(output, about["methods"])
@@ -115,13 +115,14 @@ def _report(output: Path, timed: bool) -> None:
         from aue_crl_core.comparison.timing import milliseconds
 
         for result in results:
-            checkpoint = output / "runs" / result.method / f"seed-{result.runs[0].about.seed}" / BEST_FILE
-            about["milliseconds"][result.method] = milliseconds(checkpoint)
+            settings = from_dict(TrainConfig, {**about["config"], "method": result.method}, PLAN_FILE)
+            about["milliseconds"][result.method] = milliseconds(settings.network())
         write_comparison(output, about)
     report = write_report(output, results, about)
     console = out()
     for table in tables(results, about):
-        drawn = plain_table(table.header[0], *(f">{name}" for name in table.header[1:]), title=table.title)
+        side = "" if table.words else ">"
+        drawn = plain_table(table.header[0], *(f"{side}{name}" for name in table.header[1:]), title=table.title)
         for row in table.rows:
             drawn.add_row(*map(Text, row))
         console.print(drawn)

@@ -68,9 +68,9 @@ class ComparisonProgress:
     def waiting(self) -> None:
         """See `Listener`."""
         if self._console.is_terminal:
-            names = ", ".join(trial.name for trial in self._running)
+            words = self._running[0].name if len(self._running) == 1 else f"{len(self._running)} runs"
             done, left = self._done(), self._left("")
-            self._bar.update(self._task, total=self._total(), completed=done, left=left, description=names)
+            self._bar.update(self._task, total=self._total(), completed=done, left=left, description=words)
 
     def say(self, line: str) -> None:
         """A line that stays."""

@@ -32,17 +32,18 @@ SPREAD_NOTE: Final = (
 
 
 class Table(NamedTuple):
-    """Cells as text; the first column names the row."""
+    """Cells as text; the first column names the row, the others hold figures, unless they are `words`."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: bool = False
 
 
 def tables(results: Sequence[MethodResult], about: Mapping[str, Any]) -> list[Table]:
     """What the terminal gets: accuracies, recall per class, costs, and what failed, where anything did."""
     found = [_accuracies(results), _recall(results), _by_data(results), _costs(results, about["milliseconds"])]
-    found.append(Table("Failed", ("run", "reason"), tuple(about["failed"].items())))
+    found.append(Table("Failed", ("run", "reason"), tuple(about["failed"].items()), words=True))
     return [table for table in found if table.rows]
 
 
@@ -231,6 +232,6 @@ def _number(value: float | None) -> str:
 
 
 def _markdown(table: Table) -> str:
-    rules = ("---", *["---:"] * (len(table.header) - 1))
+    rules = ("---", *["---" if table.words else "---:"] * (len(table.header) - 1))
     rows = ([cell.replace("|", "\\|") for cell in row] for row in (table.header, rules, *table.rows))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

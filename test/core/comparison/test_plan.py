@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+import torch
+
 from aue_crl_core.comparison.plan import check_split, open_comparison, read_comparison, shared, trials
 from aue_crl_core.errors import ConfigError, DatasetError, TrainingError
+from aue_crl_core.methods import METHODS
 
 
 def test_every_method_has_its_first_seed_before_any_has_its_second(config, tmp_path):
@@ -28,6 +31,13 @@ def test_all_else_is_the_same_in_all_runs(config, tmp_path):
     one, *others = trials(tmp_path, config, ["softmax", "center", "island"], 2, 3, "test")
     for other in others:
         assert dataclasses.replace(other.config, method="softmax", seed=0) == one.config
+
+
+def test_a_method_with_a_trunk_of_its_own_starts_at_random(config, tmp_path, monkeypatch):
+    own = dataclasses.replace(METHODS["island"], whole=lambda _: torch.nn.Identity())
+    monkeypatch.setitem(METHODS, "island", own)
+    planned = trials(tmp_path, config, ["softmax", "island"], 1, 3, "test", "imagenet")
+    assert [each.init for each in planned] == ["imagenet", None]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def predictions(method: str, seed: int, said: tuple[int, ...], images: str = "ab
     rows[np.arange(len(said)), said] = 0.8
     epochs = {"expression": 3, "joint": 1} if method == "aue_crl" else {"expression": 4}
     valid = {"accuracy": 0.5, "mean_class_accuracy": 0.25}
-    about = About(method, seed, "imagenet", epochs, epochs, valid, 90.0, 2_000_000, 50_000_000)
+    start = "random weights" if method == "island" else "imagenet"
+    about = About(method, seed, start, epochs, epochs, valid, 90.0, 2_000_000, 50_000_000)
     return Predictions(about, CLASSES, ("raf-db",) * 3 + ("ferplus",), tuple(images), np.array(LABELS), rows)
 
 
@@ -150,7 +151,9 @@ def test_the_report_has_the_figures_and_what_was_published_beside_them(directory
     text = write_report(directory, results, about).read_text()
     assert "Trained on ferplus (9)" in text
     assert "the split `test` opened: 3 of raf-db, 1 of ferplus" in text
+    assert "start (imagenet)" in text
     assert "number of epochs (4 in all)" in text
+    assert "IL, which has a trunk of its own, starts from random weights." in text
     assert "AUE-CRL shares its 4 epochs among its stages: expression 3, joint 1." in text
     assert "not to be compared with" in text
     assert "| AUE-CRL, seed 0 | 3 + 1 | 3 + 1 | 50.0 | 25.0 | 100.0 | 100.0 |" in text

@@ -70,7 +70,7 @@ class Page:
     def figure(self, figure: Figure, name: str, caption: str = "") -> None:
         """A figure, drawn as SVG, that a reader can save under `name` as SVG or PNG."""
         width = round(figure.get_figwidth() * _PIXELS_AN_INCH)
-        style = f"min-width:{min(width, _LEAST_WIDTH)}px;max-width:{width}px"
+        style = f"min-width:{_LEAST_WIDTH if width > _LEAST_WIDTH else 0}px;max-width:{width}px"
         image = f'<img src="{_svg_url(figure)}" alt="{escape(caption or name)}" style="{style}">'
         words = f'<span>{escape(caption)}</span><span class="save"></span>'
         self._parts.append(

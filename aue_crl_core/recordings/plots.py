@@ -108,6 +108,7 @@ def plot_course(film: Film, track: Track, expressions: Sequence[str], marks_s: S
     parts[-1].set_xlim(extent)
     parts[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     parts[-1].tick_params(axis="x", labelsize=8)
+    parts[-1].set_xlabel("time in the film", fontsize=8)
     parts[0].legend(
         handles=[_swatch(_STATE_COLOURS[s], _STATE_NAMES[s]) for s in STATES],
         **{"loc": "lower right", "bbox_to_anchor": (1, 1.5 if marks_s else 1.0), "ncols": 3},
@@ -142,9 +143,9 @@ def plot_path(film: Film, track: Track, expressions: Sequence[str]) -> Figure:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people say a time in a film: 7.5, 1:07, 1:02:03."""
+    """Seconds as people say a time in a film: 7.5 s, 1:07, 1:02:03."""
     if seconds < 60:
-        return f"{seconds:.4g}"
+        return f"{seconds:.4g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -16,6 +16,8 @@ from aue_crl_core.errors import DatasetError
 from aue_crl_core.types import PredictionState
 
 STATES: Final[tuple[str, ...]] = get_args(PredictionState)
+_NO_ROW: Final = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What reading the fields of a record raises where they are missing or of another kind."""
 _HEAD: Final = 9  # frame, time, box, label, confidence, state
 
 
@@ -101,7 +103,7 @@ class RecordingBuilder:
             source, frame, time_s = str(record["source"]), int(record["frame"]), float(record["time_s"])
             face_id = record.get("face_id")
             row = self._row(record) if face_id else []
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except _NO_ROW as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
             raise DatasetError(f"{where} must be a row as aue-crl run writes it, got: {reason}") from error
         if not (math.isfinite(time_s) and np.isfinite(row[: len(row) - len(facs.ACTION_UNITS)]).all()):

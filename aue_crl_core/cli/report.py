@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from aue_crl_core.cli.console import out
+from aue_crl_core.errors import MissingDependencyError, import_failure
 from aue_crl_core.recordings.reading import TABLES, read_recording
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ def command(
 def _read(rows: Path) -> Recording:
     if rows.suffix.lower() in TABLES or not rows.exists():
         return read_recording(rows)
+    try:
+        import rosbags as _  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("rosbags", "bags", "a ROS bag", import_failure(error, "rosbags")) from error
     from aue_crl_ros.bags.recording import read_bag
 
     return read_bag(rows)

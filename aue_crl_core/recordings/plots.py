@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from aue_crl_core import facs
 from aue_crl_core.circumplex import VALENCE_AROUSAL
@@ -25,6 +27,20 @@ _LEFT: Final = -0.6
 _DARKER: Final = 0.82
 _UNSURE: Final = 0.4
 _GAP: Final = 1.5
+_MOST_TICKS: Final = 9
+_TICK_STEPS: Final = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    *(60 * m for m in (1, 2, 5, 10, 15, 30)),
+    *(3600, 7200, 21600),
+)
 
 
 class Columns:
@@ -106,6 +122,7 @@ def plot_course(film: Film, track: Track, expressions: Sequence[str], marks_s: S
             if part is parts[0]:
                 part.text(time_s, -0.1, str(number), fontsize=8, ha="center", va="bottom")
     parts[-1].set_xlim(extent)
+    parts[-1].xaxis.set_major_locator(_time_ticks(extent))
     parts[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     parts[-1].tick_params(axis="x", labelsize=8)
     parts[-1].set_xlabel("time in the film", fontsize=8)
@@ -134,7 +151,8 @@ def plot_path(film: Film, track: Track, expressions: Sequence[str]) -> Figure:
         axes.annotate(name, (x, y), (0, 6), textcoords="offset points", fontsize=8, color=GREY, ha=side)
     axes.plot(*path, color="#9aa3af", linewidth=0.7)
     dots = axes.scatter(*path, 9, c=middle, cmap="viridis", linewidths=0)
-    bar = figure.colorbar(dots, shrink=0.7, pad=0.02, format=FuncFormatter(lambda value, _: clock(value)))
+    ticks = {"ticks": _time_ticks((middle[0], middle[-1])), "format": FuncFormatter(lambda value, _: clock(value))}
+    bar = figure.colorbar(dots, shrink=0.7, pad=0.02, **ticks)
     bar.set_label("time in the film", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     axes.set(xlim=(-1, 1), ylim=(-0.6, 1), aspect="equal", xlabel="valence", ylabel="arousal")
@@ -151,12 +169,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def _time_ticks(extent: tuple[float, float]) -> MultipleLocator:
+    """At whole parts of a second, a minute or an hour."""
+    length = max(extent[1] - extent[0], 1e-3) / _MOST_TICKS
+    return MultipleLocator(next((step for step in _TICK_STEPS if step >= length), length))
+
+
 def _bands(
     axes: Axes, shares: np.ndarray, colours: Sequence[object], extent: tuple[float, float], stack: bool = False
 ) -> None:
     """KxB shares as K rows of colour, each as strong as its share; `stack`: as one row, the largest share's colour."""
-    from matplotlib.colors import to_rgb
-
     image = np.empty((*shares.shape, 4))
     image[..., :3] = np.array([to_rgb(colour) for colour in colours])[:, None]
     image[..., 3] = shares.clip(0, 1)
@@ -168,7 +190,5 @@ def _bands(
         axes.axhline(row, color="#eef1f4", linewidth=0.6)
 
 
-def _swatch(colour: str, name: str) -> object:
-    from matplotlib.patches import Patch
-
+def _swatch(colour: str, name: str) -> Patch:
     return Patch(color=colour, label=name)

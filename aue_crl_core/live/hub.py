@@ -44,6 +44,7 @@ class _Picture:
     """A camera's newest image; `image` None where no pixel may be shown: then the drawing is on a blank of `shape`."""
 
     number: int
+    time_s: float
     shape: tuple[int, ...]
     image: Image | None
     faces: tuple[FaceReading, ...]
@@ -108,9 +109,8 @@ class Hub:
             self._samples.append(Sample(self._number, now_s, camera, latency_s, tuple(faces), tuple(events)))
             while self._samples[0].time_s < now_s - HISTORY_S:
                 self._samples.popleft()
-            self._pictures[camera] = _Picture(self._number, image.shape, kept, tuple(faces))
-            shown = {sample.camera for sample in self._samples}
-            self._pictures = {name: picture for name, picture in self._pictures.items() if name in shown}
+            self._pictures = {name: p for name, p in self._pictures.items() if p.time_s >= now_s - HISTORY_S}
+            self._pictures[camera] = _Picture(self._number, now_s, image.shape, kept, tuple(faces))
             self._news.notify_all()
 
     def withdraw_pixels(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -42,22 +43,22 @@ _EVENTS: Final = (
 )
 
 
-def recording_page(recording: Recording, events: Mapping[int, Sequence[Episode]], films: Mapping[str, Path]) -> Page:
+def recording_page(recording: Recording, events: Sequence[Episode], films: Mapping[str, Path]) -> Page:
     """Everything that is seen of a recording.
 
-    `events`: of each of `Recording.tracks`, by its place; `films`: source -> the file whose pixels may be shown.
+    `events`: of all its faces; `films`: source -> the file whose pixels may be shown.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
     page = Page(f"Faces of {Path(recording.name).name}")
     page.text(_MEANING)
-    tracks = recording.tracks
     moving = [film for film in recording.films if film.moves]
     _table(page, _film_table(moving), "films")
-    page.heading("Shares of time")
     followed = [track for film in moving for track in film.tracks]
-    _table(page, _share_table(followed or tracks, recording, several=len(moving) > 1), "faces")
+    if followed:
+        page.heading("Shares of time")
+        _table(page, _share_table(followed, recording, several=len(moving) > 1), "faces")
     shown = {id(track) for track in sorted(followed, key=lambda track: -len(track.times))[:SHOWN_FACES]}
     if len(followed) > len(shown):
         page.text(f"Of {len(followed)} faces the {len(shown)} with the most rows are drawn below.", soft=True)
@@ -67,12 +68,12 @@ def recording_page(recording: Recording, events: Mapping[int, Sequence[Episode]]
         page.heading(Path(film.source).name or "film")
         for track in film.tracks:
             if id(track) in shown:
-                _face(page, recording, film, track, events[tracks.index(track)], films.get(film.source))
-    told = [event for place in sorted(events) for event in events[place]]
+                own = [e for e in events if (e.source, e.face_id) == (track.source, track.face_id)]
+                _face(page, recording, film, track, own, films.get(film.source))
     if moving:
-        page.heading(f"Events ({len(told)})")
+        page.heading(f"Events ({len(events)})")
         page.text(_EVENTS, soft=True)
-        _table(page, _event_table(told), "events")
+        _table(page, _event_table(events), "events")
     _images(page, recording, films)
     return page
 
@@ -80,9 +81,9 @@ def recording_page(recording: Recording, events: Mapping[int, Sequence[Episode]]
 def peaks(events: Sequence[Episode]) -> list[Episode]:
     """The highest episode of every expression, in the order of time."""
     best: dict[str, Episode] = {}
-    for event in events:
-        if event.expression and event.peak_probability > getattr(best.get(event.expression), "peak_probability", 0.0):
-            best[event.expression] = event
+    for event in sorted(events, key=lambda event: -event.peak_probability):
+        if event.expression:
+            best.setdefault(event.expression, event)
     return sorted(best.values(), key=lambda event: event.peaked_s)
 
 
@@ -159,10 +160,15 @@ def _meaning(event: Episode) -> str:
 
 def _images(page: Page, recording: Recording, films: Mapping[str, Path]) -> None:
     """Sources of one frame, each face with its expression and likeliest units."""
-    faces = [track for film in recording.films if not film.moves for track in film.tracks]
-    if not faces:
+    images = [film for film in recording.films if not film.moves]
+    if not images:
         return
+    faces = [track for film in images for track in film.tracks]
     page.heading("Images")
+    counts = Counter(recording.expressions[track.labels[0]] for track in faces)
+    told = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    bare = sum(not film.tracks for film in images)
+    page.text(f"Images: {len(images)}, {bare} of them without a face; faces: {len(faces)}{': ' if told else ''}{told}.")
     pictures = []
     for track in faces[:SHOWN_IMAGES]:
         if track.source in films:

@@ -163,7 +163,7 @@ def plot_path(film: Film, track: Track, expressions: Sequence[str]) -> Figure:
 def clock(seconds: float) -> str:
     """Seconds as people say a time in a film: 7.5 s, 1:07, 1:02:03."""
     if seconds < 60:
-        return f"{seconds:.4g} s"
+        return f"{round(seconds, 2):g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -36,18 +36,17 @@ def write_report(
     """
     require(path.suffix.lower() == ".html", "--output", "end in .html", str(path))
     files = _files(recording, film)
-    events = {i: episodes(track, recording.expressions) for i, track in enumerate(recording.tracks)}
+    events = [event for track in recording.tracks for event in episodes(track, recording.expressions)]
     texts = {
         path: recording_page(recording, events, files if pixels else {}).html(),
         path.with_suffix(".faces.csv"): faces_csv(recording),
-        path.with_suffix(".events.csv"): episodes_csv(event for told in events.values() for event in told),
+        path.with_suffix(".events.csv"): episodes_csv(events),
     }
     if openface:
         texts[path.with_suffix(".openface.csv")] = openface_csv(recording)
-    told = [event for found in events.values() for event in found]
     moving = [film for film in recording.films if film.moves]
     for name, shown in zip(_names(moving), moving, strict=True):
-        inside = [event for event in told if event.source == shown.source]
+        inside = [event for event in events if event.source == shown.source]
         texts[path.with_suffix(f"{name}.eaf")] = eaf(inside, files.get(shown.source))
     for file, text in texts.items():
         write_whole(file, text)

@@ -73,6 +73,7 @@ def test_images_are_listed_with_their_faces(write_rows, photograph, tmp_path, re
     cv2.imwrite(str(tmp_path / "one.png"), photograph[..., ::-1])
     write_report(read_recording(write_rows("faces.jsonl", source="one.png", frames=1)), tmp_path / "report.html")
     page = read_page(tmp_path / "report.html")
+    assert "Images: 1, 0 of them without a face; faces: 2: neutral 1, anger 1." in page.text
     assert page.tables[-1][1][:4] == ["one.png f1", "ok", "neutral", "90%"]
     assert len(page.pictures) == 2
     assert not (tmp_path / "report.eaf").exists()

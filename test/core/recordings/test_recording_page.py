@@ -107,9 +107,12 @@ def test_what_cannot_be_is_refused(recording, write_rows, tmp_path):
         write_report(recording, tmp_path / "report.html", film=tmp_path / "absent.mp4")
 
 
-def test_the_command_shows_no_pixels_where_that_is_asked_for(write_rows, film_path, tmp_path, capsys, read_page):
-    with pytest.raises(SystemExit) as ended:
-        main(["report", str(write_rows("faces.csv")), "-o", str(tmp_path / "r.html"), "--no-pixels"])
-    assert not ended.value.code
-    assert capsys.readouterr().out.count("written: ") == 4
-    assert read_page(tmp_path / "r.html").pictures == []
+def test_the_command_shows_no_pixels_where_that_is_asked_for(write_rows, photograph, tmp_path, capsys, read_page):
+    cv2.imwrite(str(tmp_path / "one.png"), photograph[..., ::-1])
+    rows = write_rows("faces.csv", source="one.png", frames=1)
+    for option, pictures in (("--openface", 2), ("--no-pixels", 0)):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(rows), "-o", str(tmp_path / "r.html"), option])
+        assert not ended.value.code
+        assert len(read_page(tmp_path / "r.html").pictures) == pictures
+    assert capsys.readouterr().out.count("written: ") == 7

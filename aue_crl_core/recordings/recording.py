@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core import facs
-from aue_crl_core.errors import DatasetError
+from aue_crl_core.errors import DatasetError, brief
 from aue_crl_core.types import PredictionState
 
 STATES: Final[tuple[str, ...]] = get_args(PredictionState)
@@ -102,22 +102,29 @@ class RecordingBuilder:
         try:
             source, frame, time_s = str(record["source"]), int(record["frame"]), float(record["time_s"])
             face_id = record.get("face_id")
-            row = self._row(record) if face_id else []
+            row = array("d", [frame, time_s, *(self._row(record) if face_id else ())])
         except _NO_ROW as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
             raise DatasetError(f"{where} must be a row as aue-crl run writes it, got: {reason}") from error
-        if not (math.isfinite(time_s) and np.isfinite(row[: len(row) - len(facs.ACTION_UNITS)]).all()):
-            raise DatasetError(f"{where} must have finite numbers, got {dict(record)!r:.200}")
+        known = row[: len(row) - len(facs.ACTION_UNITS)] if face_id else row
+        if not np.isfinite(known).all():
+            raise DatasetError(f"{where} must have finite numbers, got {brief(dict(record))}")
         film = self._sources.setdefault(source, _Source())
         film.seen[frame] = time_s
         if face_id:
             film.with_face.add(frame)
-            film.faces.setdefault(str(face_id), array("d")).extend([frame, time_s, *row])
+            film.faces.setdefault(str(face_id), array("d")).extend(row)
         else:
             film.told = True
 
     def add_frames(self, source: str, frames: Sequence[int], times_s: Sequence[float]) -> None:
-        """Which frames of a source were read, with a face or without."""
+        """Which frames of a source were read, with a face or without.
+
+        Raises:
+            ValueError: the times are not finite, or not as many as the frames.
+        """
+        if not np.isfinite(times_s).all():
+            raise ValueError("times that are not finite")
         film = self._sources.setdefault(source, _Source())
         film.seen.update(zip(map(int, frames), map(float, times_s), strict=True))
         film.told = True

@@ -70,8 +70,8 @@ def test_a_line_of_another_kind_is_refused_with_its_number(write_rows, line, why
         read_recording(path)
 
 
-@pytest.mark.parametrize("field", ["box", "expression", "state", "probabilities", "action_units", "confidence"])
-@pytest.mark.parametrize("value", [None, "x", [1], 1e400])
+@pytest.mark.parametrize("field", ["frame", "time_s", "box", "expression", "state", "probabilities", "action_units"])
+@pytest.mark.parametrize("value", [None, "x", [1], 1e400, 10**400])
 def test_a_field_of_another_kind_is_refused(write_rows, field, value):
     path = write_rows("faces.jsonl", frames=2)
     first, *rest = path.read_text().splitlines()
@@ -92,8 +92,15 @@ def test_tables_that_are_none_are_refused(tmp_path, write_rows):
             read_recording(tmp_path / name)
     with pytest.raises(DatasetError, match="no such file"):
         read_recording(tmp_path / "absent.jsonl")
+
+
+@pytest.mark.parametrize(
+    "log",
+    ["", "3", '[{"frame": [3]}]', '[{"source": "a", "frame": [0], "time_s": [NaN]}]', '[{"source": "a", "frame": 1}]'],
+)
+def test_a_log_of_another_kind_is_refused(write_rows, log):
     path = write_rows("faces.jsonl", frames=2)
-    frame_log_path(path).write_text('[{"frame": 3}]')
+    frame_log_path(path).write_text(log)
     with pytest.raises(DatasetError, match="must be the log of frames"):
         read_recording(path)
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from types import FrameType
 from typing import Any, Final
 
+from aue_crl_core.live.hub import Hub
 from aue_crl_ros.messages.diagnostics import diagnostic_array
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
@@ -27,8 +28,11 @@ def run(
     remappings: Mapping[str, str] | None = None,
     domain_id: int | None = None,
     use_sim_time: bool = False,
+    view: Hub | None = None,
 ) -> str:
     """Configure, activate and work until SIGINT or SIGTERM; returns what ended it, empty after a signal.
+
+    `view` is shown everything, and whoever looks at it listens.
 
     Raises:
         AueCrlError: the node cannot be configured; the message says what to do.
@@ -42,7 +46,7 @@ def run(
     try:
         with (
             DdsTransport(NODE_NAME, namespace, remappings or {}, domain_id, use_sim_time) as transport,
-            closing(ExpressionRuntime(transport, settings)) as runtime,
+            closing(ExpressionRuntime(transport, settings, view)) as runtime,
         ):
             name = transport.resolve("~")
             diagnostics = transport.publisher("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", RESULT)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.errors import AueCrlError
+from aue_crl_core.live.hub import Hub
 from aue_crl_ros.hri.faces import HriFaces, HriTopics
 from aue_crl_ros.messages import conversions
 from aue_crl_ros.messages.image_decoding import pending_frame
@@ -50,14 +51,15 @@ def load_analyzer(settings: Settings) -> FaceAnalyzer:
 class ExpressionRuntime:
     """Cameras in, expressions out. `activate`, `deactivate`, `poll`, `update` and `close` belong to one thread."""
 
-    def __init__(self, transport: Transport, settings: Settings) -> None:
-        """Load the weights and offer the topics; nothing is listened to before `activate`.
+    def __init__(self, transport: Transport, settings: Settings, view: Hub | None = None) -> None:
+        """Load the weights and offer the topics; nothing is listened to before `activate`. `view` is shown everything.
 
         Raises:
             AueCrlError: weights, engine, device or detector cannot be had, or an image topic is no ROS name.
         """
         self._transport = transport
         self._settings = settings
+        self._view = view
         self._cameras = self._resolved_cameras()
         analyzer = load_analyzer(settings)
         self.facts = conversions.model_facts(analyzer, settings)
@@ -173,6 +175,8 @@ class ExpressionRuntime:
         if self._settings.always_subscribe or self.session.calibrating:
             return True
         publishers = [p for p in (self._expressions, self._events, self._debug) if p is not None]
+        if self._view is not None and self._view.watched:
+            return True
         return any(p.listeners() for p in publishers) or (self._hri is not None and self._hri.listeners() > 0)
 
     def _open_inputs(self) -> list[Subscription | HriFaces]:
@@ -215,6 +219,8 @@ class ExpressionRuntime:
             elif not wanted and self._debug is not None:
                 debug, self._debug = self._debug, None
                 debug.close()
+            if self._view is not None and self._settings.privacy:
+                self._view.withdraw_pixels()
 
     def _work(self) -> None:
         try:
@@ -237,7 +243,12 @@ class ExpressionRuntime:
             self._events.publish(conversions.expression_event(messages, observation, event))
         if self._hri is not None:
             self._hri.publish(observation)
-        with self._debug_lock:  # the topic may be withdrawn by `update`, after which no pixel may leave
+        with self._debug_lock:  # pixels may be withdrawn by `update`, after which none may leave
             if self._debug is not None and self._debug.listeners():
                 self._debug.publish(conversions.debug_image(messages, observation))
+            if self._view is not None:
+                pixels = not self._settings.privacy
+                self._view.show(
+                    observation.camera, observation.image, observation.faces, observation.events, latency_s, pixels
+                )
         self.session.statistics.note_published(observation.camera, latency_s)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -41,6 +44,66 @@ def disk_with() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limited
+
+
+@dataclass
+class ReadPage:
+    """What a browser would show of a page: `figures` name -> SVG, `pictures` JPEG bytes, `addresses` of whatever is
+    not in the page itself."""
+
+    text: str = ""
+    tables: list[list[list[str]]] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+    pictures: list[bytes] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+
+
+class _PageReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.page, self._figure, self._within = ReadPage(), "", []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self._figure = values.get("id", "") if tag == "figure" else self._figure
+        if tag not in ("img", "meta"):
+            self._within.append(tag)
+        if tag == "table":
+            self.page.tables.append([])
+        elif tag == "tr":
+            self.page.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.page.tables[-1][-1].append("")
+        for address in (values[name] for name in ("src", "href") if name in values):
+            kind, _, data = address.partition(";base64,")
+            if kind == "data:image/svg+xml":
+                self.page.figures[self._figure] = base64.b64decode(data).decode()
+            elif kind == "data:image/jpeg":
+                self.page.pictures.append(base64.b64decode(data))
+            else:
+                self.page.addresses.append(address)
+
+    def handle_endtag(self, tag):
+        assert self._within.pop() == tag
+
+    def handle_data(self, data):
+        if self._within and self._within[-1] in ("td", "th"):
+            self.page.tables[-1][-1][-1] += data
+        elif self._within and self._within[-1] not in ("style", "script"):
+            self.page.text += data
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[Path], ReadPage]:
+    """Reads an HTML file, whose every element must be closed."""
+
+    def read(path: Path) -> ReadPage:
+        reader = _PageReader()
+        reader.feed(path.read_text(encoding="utf-8"))
+        assert reader._within == []
+        return reader.page
+
+    return read
 
 
 def _archive(name: str) -> Path:

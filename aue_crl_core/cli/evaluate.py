@@ -27,7 +27,7 @@ def command(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="The same, as an option.")] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Where metrics.json, report.md and the plots go; none: nowhere.")
+        Path | None, typer.Option("--report", help="Where metrics.json, report.html and the plots go; none: nowhere.")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="The split to judge on, or all. Without it: test, or all if there is one only.")

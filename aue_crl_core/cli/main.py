@@ -34,6 +34,9 @@ COMMANDS: Final = {
     "train": _Row("aue_crl_core.cli.train", "Train a network, stage by stage, on an index."),
     "compare": _Row("aue_crl_core.cli.compare", "Train several methods alike and compare them on a test split."),
     "evaluate": _Row("aue_crl_core.cli.evaluate", "Measure weights on an index and compare with published results."),
+    "report": _Row(
+        "aue_crl_core.cli.report", "Turn the rows of run, or a bag, into a page, tidy tables and ELAN files."
+    ),
     "export": _Row("aue_crl_core.cli.export", "Turn a checkpoint into ONNX files for the run-time engine."),
     "import-upstream": _Row("aue_crl_core.cli.import_upstream", "Turn a checkpoint of the authors' code into ours."),
     "bag": _Row("aue_crl_core.cli.bag", "Write a ROS bag again with the expression topics added."),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from aue_crl_core.cli.view import AddressOption, NoPixelsOption, ViewOption, opened_view
 from aue_crl_core.config import require
+from aue_crl_core.live.server import DEFAULT_ADDRESS
 
 _NAME: Final = "aue_crl"
 
@@ -38,6 +41,9 @@ def command(
         int | None, typer.Option(min=0, max=232, help="DDS domain; default: ROS_DOMAIN_ID, or 0.")
     ] = None,
     use_sim_time: Annotated[bool, typer.Option("--use-sim-time", help="Take the time from /clock.")] = False,
+    view: ViewOption = False,
+    view_address: AddressOption = DEFAULT_ADDRESS,
+    view_no_pixels: NoPixelsOption = False,
 ) -> None:
     """Read faces from a robot's camera topics and publish what they express, over DDS, without ROS.
 
@@ -54,13 +60,15 @@ def command(
     values |= {name: value for name, value in given.items() if value is not None}
     if compressed:
         values["image_transport"] = "compressed"
-    failure = run(
-        Settings().changed(values),
-        namespace=namespace,
-        remappings=dict(map(_renaming, remap or ())),
-        domain_id=domain,
-        use_sim_time=use_sim_time,
-    )
+    with opened_view(view_address, not view_no_pixels) if view else nullcontext() as hub:
+        failure = run(
+            Settings().changed(values),
+            namespace=namespace,
+            remappings=dict(map(_renaming, remap or ())),
+            domain_id=domain,
+            use_sim_time=use_sim_time,
+            view=hub,
+        )
     if failure:
         raise typer.Exit(1)
 

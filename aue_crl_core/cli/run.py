@@ -18,13 +18,17 @@ from rich.text import Text
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.cli import console as screen
-from aue_crl_core.cli.run_course import CourseWriter
+from aue_crl_core.cli.run_course import CourseWriter, Watcher
+from aue_crl_core.cli.view import AddressOption, NoPixelsOption, ViewOption, opened_view
 from aue_crl_core.config import require
 from aue_crl_core.dynamics.course import FilmCourse
+from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detection.choice import DetectorName
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
+from aue_crl_core.live.hub import Hub
+from aue_crl_core.live.server import DEFAULT_ADDRESS
 from aue_crl_core.media.reading.ranges import FrameRange, parse_seconds
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
 from aue_crl_core.media.writing.events import EventSink
@@ -40,7 +44,8 @@ _INTERRUPTED: Final = 130
 
 @dataclass
 class Tally:
-    """What a run has seen so far; `shown` keeps the first images for the table on the screen."""
+    """What a run has seen so far; `shown` keeps the first images for the table on the screen; `read_s`: when the images
+    in work were read, on the steady clock."""
 
     frames: int = 0
     empty: int = 0
@@ -51,6 +56,7 @@ class Tally:
     shown: list[tuple[str, Sequence[FacePrediction]]] = field(default_factory=list)
     problems: list[SourceProblem] = field(default_factory=list)
     interrupted: bool = False
+    read_s: float = 0.0
 
     def add(self, frame: Frame, faces: Sequence[FacePrediction]) -> None:
         """Count one frame."""
@@ -94,11 +100,14 @@ def command(
     ] = None,
     neutral: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="For both: a face's first seconds are its resting face, taken off."),
+        typer.Option(metavar="SECONDS", help="For these: a face's first seconds are its resting face, taken off."),
     ] = None,
     overlay: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
     ] = None,
+    view: ViewOption = False,
+    view_address: AddressOption = DEFAULT_ADDRESS,
+    view_no_pixels: NoPixelsOption = False,
     max_faces: Annotated[int, typer.Option(min=1, help="At most so many faces a frame, the largest first.")] = 8,
     min_face: Annotated[
         float, typer.Option(metavar="PX", help="Side of the smallest face searched for, in pixels.")
@@ -139,7 +148,7 @@ def command(
         _print_error(errors, "nothing to do: no image, video or camera among the sources")
         raise typer.Exit(1)
     _check_cameras(found)
-    course = _course(found, smoothed, events, neutral)
+    course = _course(found, smoothed, events, neutral, view)
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every)
     analyzer = FaceAnalyzer.load(
         weights,
@@ -162,7 +171,9 @@ def command(
                 stack.enter_context(_open_output(smoothed, analyzer.expressions, every_frame)) if smoothed else None
             )
             told = stack.enter_context(EventSink(events)) if events else None
-            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told))
+            hub = stack.enter_context(opened_view(view_address, not view_no_pixels)) if view else None
+            watcher = None if hub is None else _watcher(hub, tally)
+            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told, watcher))
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
         show = sink is None and not any(source.is_stream for source in found)
         progress = stack.enter_context(_progress(errors))
@@ -192,14 +203,21 @@ def _check_cameras(sources: Sequence[FrameSource]) -> None:
 
 
 def _course(
-    sources: Sequence[FrameSource], smoothed: Path | None, events: Path | None, neutral: float | None
+    sources: Sequence[FrameSource], smoothed: Path | None, events: Path | None, neutral: float | None, view: bool
 ) -> FilmCourse | None:
-    if smoothed is None and events is None:
-        require(neutral is None, "--neutral", "be given beside --smoothed or --events", neutral)
+    if smoothed is None and events is None and not view:
+        require(neutral is None, "--neutral", "be given beside --smoothed, --events or --view", neutral)
         return None
     image = next((source.name for source in sources if not source.is_stream), None)
-    require(image is None, "--smoothed and --events", "be of films and cameras", image)
+    require(image is None, "--smoothed, --events and --view", "be of films and cameras", image)
     return FilmCourse(neutral_s=neutral)
+
+
+def _watcher(hub: Hub, tally: Tally) -> Watcher:
+    def show(frame: Frame, readings: list[FaceReading], events: list[Event]) -> None:
+        hub.show(frame.source, frame.image, readings, events, time.monotonic() - tally.read_s)
+
+    return show
 
 
 def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:
@@ -245,6 +263,7 @@ def _analyse(
     began, endless = time.monotonic(), False
     try:
         for source, frames in _batches(sources, tally.problems):
+            tally.read_s = time.monotonic()
             endless = isinstance(source, CameraSource) or "://" in source.name
             for frame, faces in zip(frames, analyzer.process(frames), strict=True):
                 tally.add(frame, faces)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +12,10 @@ from aue_crl_core.evaluation import published
 from aue_crl_core.evaluation.au_metrics import ActionUnitMetrics
 from aue_crl_core.evaluation.metrics import ExpressionMetrics
 from aue_crl_core.facs import ACTION_UNIT_NAMES
+from aue_crl_core.pages.page import Page, Table, write_whole
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import RenderableType
 
 PRIMARY_HEAD: Final = "fused"
@@ -22,18 +23,13 @@ BASELINE_HEAD: Final = "expression"
 HEAD_TITLES: Final = {"expression": "expression stage alone", "fused": "fused"}
 
 _ABSENT: Final = "-"
+_COUNTING: Final = (
+    "Images where no face was found count as errors; the calibration error covers the others only. "
+    "A dash stands for a class without images, or for what a source does not tell."
+)
+_ORIGIN: Final = "Where this comes from"
 _NARROW_FROM: Final = 8
 """Columns from which a table is set tight, so that seven classes fit a terminal of 80."""
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Cells as text: the first column names the row, a None row is a rule, `strong` rows are ours."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...] | None, ...]
-    strong: frozenset[int] = frozenset()
 
 
 def primary_head(metrics_by_head: Mapping[str, ExpressionMetrics]) -> str:
@@ -108,12 +104,12 @@ def terminal_table(
     """
     from rich import box
     from rich.console import Group
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     parts: list[RenderableType] = []
     for table in _tables(metrics_by_head, title, protocol, action_units, split):
-        rendered = Table(
+        rendered = RichTable(
             title=Text(table.title, style="bold"),
             title_justify="left",
             box=box.SIMPLE_HEAD,
@@ -143,7 +139,7 @@ def write_report(
     action_units: ActionUnitMetrics | None = None,
     split: str | None = None,
 ) -> Path:
-    """Write `metrics.json`, `confusion.png`, `recall.png`, `calibration.png` and `report.md` into `directory`.
+    """Write `metrics.json`, `report.html`, `report.md` and the plots as `confusion`, `recall`, `calibration.png`.
 
     `metrics.json` has the primary head's values (`ExpressionMetrics.to_dict`) at the top level, each head's under
     `heads`, those of AU labels (`ActionUnitMetrics.to_dict`, or null) under `action_units`, and `head`, `title`,
@@ -183,25 +179,26 @@ def write_report(
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "metrics.json"
     path.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if lead:
-        _write_plots(directory, metrics_by_head, title)
-    text = _markdown(metrics_by_head, title, protocol, provenance, action_units, split)
-    (directory / "report.md").write_text(text, encoding="utf-8")
+    figures = _figures(metrics_by_head, title) if lead else {}
+    for name, figure in figures.items():
+        figure.savefig(directory / f"{name}.png")
+    tables = _tables(metrics_by_head, title, protocol, action_units, split)
+    notes = [note for note in (absent_note(lead), comparison_note(lead, protocol, split), _COUNTING) if note]
+    write_whole(directory / "report.md", _markdown(title, tables, notes, figures, provenance))
+    write_whole(directory / "report.html", _page(title, tables, notes, figures, provenance).html())
     return path
 
 
-def _write_plots(directory: Path, metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> None:
+def _figures(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> dict[str, Figure]:
     from aue_crl_core.evaluation import plots
 
     primary = primary_head(metrics_by_head)
     lead = metrics_by_head[primary]
-    figures = {
+    return {
         "confusion": plots.plot_confusion(lead, f"{title} ({_head_title(primary)})"),
         "recall": plots.plot_recall({_head_title(h): metrics_by_head[h] for h in _ordered(metrics_by_head)}, title),
         "calibration": plots.plot_reliability(lead, f"{title} ({_head_title(primary)})"),
     }
-    for name, figure in figures.items():
-        figure.savefig(directory / f"{name}.png")
 
 
 def _lead(
@@ -219,7 +216,7 @@ def _tables(
     protocol: str | None,
     action_units: ActionUnitMetrics | None,
     split: str | None,
-) -> list[_Table]:
+) -> list[Table]:
     tables = []
     lead = _lead(metrics_by_head, action_units)
     if lead is not None:
@@ -232,7 +229,7 @@ def _tables(
     return tables
 
 
-def _unit_table(metrics: ActionUnitMetrics, title: str) -> _Table:
+def _unit_table(metrics: ActionUnitMetrics, title: str) -> Table:
     rows: list[tuple[str, ...] | None] = [
         (
             f"AU {u.unit} {ACTION_UNIT_NAMES[u.unit]}",
@@ -249,10 +246,10 @@ def _unit_table(metrics: ActionUnitMetrics, title: str) -> _Table:
         ("no face found (no unit)", str(metrics.n_missed), *[""] * 5),
     ]
     header = ("%", "images", "base rate", "precision", "recall", "F1", "AUC")
-    return _Table(title, header, tuple(rows), frozenset({len(metrics.units) + 1}))
+    return Table(title, header, tuple(rows), frozenset({len(metrics.units) + 1}))
 
 
-def _head_table(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> _Table:
+def _head_table(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) -> Table:
     heads = _ordered(metrics_by_head)
     lead = metrics_by_head[primary_head(metrics_by_head)]
     both = PRIMARY_HEAD in heads and BASELINE_HEAD in heads
@@ -281,10 +278,10 @@ def _head_table(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) ->
         ("no face found (errors)", str(lead.n_missed), *[""] * (len(heads) + both)),
     ]
     header = ("recall, %", "images", *map(_head_title, heads), *(["change"] if both else []))
-    return _Table(title, header, tuple(rows), frozenset({strong}))
+    return Table(title, header, tuple(rows), frozenset({strong}))
 
 
-def _published_table(metrics_by_head: Mapping[str, ExpressionMetrics], protocol: published.Protocol) -> _Table:
+def _published_table(metrics_by_head: Mapping[str, ExpressionMetrics], protocol: published.Protocol) -> Table:
     def cells(method: str, recall: Sequence[float | None], *rates: float | None) -> tuple[str, ...]:
         return (method, *(_ABSENT if value is None else f"{value:.1f}" for value in (*recall, *rates)))
 
@@ -301,7 +298,7 @@ def _published_table(metrics_by_head: Mapping[str, ExpressionMetrics], protocol:
     header = ("recall, %", *protocol.classes, "average", "accuracy")
     told = [i for i in range(len(header)) if any(row[i] != _ABSENT for row in theirs)]
     rows = [tuple(row[i] for i in told) for row in (*theirs, *ours)]
-    return _Table(
+    return Table(
         f"Beside published results: {protocol.title}",
         tuple(header[i] for i in told),
         (*rows[: len(theirs)], None, *rows[len(theirs) :]),
@@ -310,33 +307,47 @@ def _published_table(metrics_by_head: Mapping[str, ExpressionMetrics], protocol:
 
 
 def _markdown(
-    metrics_by_head: Mapping[str, ExpressionMetrics],
     title: str,
-    protocol: str | None,
+    tables: Sequence[Table],
+    notes: Sequence[str],
+    figures: Mapping[str, Figure],
     provenance: Mapping[str, Any],
-    action_units: ActionUnitMetrics | None,
-    split: str | None,
 ) -> str:
-    lead = _lead(metrics_by_head, action_units)
     blocks = [f"# {title}"]
-    for i, table in enumerate(_tables(metrics_by_head, title, protocol, action_units, split)):
+    for i, table in enumerate(tables):
         blocks += [f"## {table.title}"] if i else []
         lines = [_line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
         for j, row in enumerate(table.rows):
             if row is not None:
                 lines.append(_line([f"**{cell}**" if cell and j in table.strong else cell for cell in row]))
         blocks.append("\n".join(lines))
-    blocks += [note for note in (absent_note(lead), comparison_note(lead, protocol, split)) if note]
-    blocks.append(
-        "Images where no face was found count as errors; the calibration error covers the others only. "
-        "A dash stands for a class without images, or for what a source does not tell."
-    )
-    if lead is not None:
-        blocks += [f"![{name}]({name}.png)" for name in ("confusion", "recall", "calibration")]
+    blocks += [*notes, *(f"![{name}]({name}.png)" for name in figures)]
     if provenance:
         items = "\n".join(f"- {key}: `{value}`" for key, value in provenance.items())
-        blocks.append(f"## Where this comes from\n\n{items}")
+        blocks.append(f"## {_ORIGIN}\n\n{items}")
     return "\n\n".join(blocks) + "\n"
+
+
+def _page(
+    title: str,
+    tables: Sequence[Table],
+    notes: Sequence[str],
+    figures: Mapping[str, Figure],
+    provenance: Mapping[str, Any],
+) -> Page:
+    page = Page(title)
+    for i, table in enumerate(tables):
+        if i:
+            page.heading(table.title)
+        page.table(table)
+    for note in notes:
+        page.text(note, soft=True)
+    for name, figure in figures.items():
+        page.figure(figure, name)
+    if provenance:
+        page.heading(_ORIGIN)
+        page.table(Table(_ORIGIN, ("", ""), tuple((key, str(value)) for key, value in provenance.items())))
+    return page
 
 
 def _line(cells: Sequence[str]) -> str:

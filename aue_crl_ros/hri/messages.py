@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import cv2
 import numpy as np
 
 from aue_crl_core import facs
+from aue_crl_core.circumplex import basic_parts, valence_arousal
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.dynamics.readings import FaceReading
 from aue_crl_core.faces.crop import cut, map_from_points
@@ -24,55 +25,9 @@ FACS_CODES: Final = 99
 PUPILS: Final = (facs.RIGHT_EYE, facs.LEFT_EYE)
 """Points 68 and 69 of hri_msgs/FacialLandmarks; given as the middle of these points, with confidence 0."""
 
-_CIRCUMPLEX: Final = {
-    "surprise": (0.40, 0.67),
-    "fear": (-0.64, 0.60),
-    "disgust": (-0.60, 0.35),
-    "happiness": (0.81, 0.51),
-    "sadness": (-0.63, -0.27),
-    "anger": (-0.51, 0.59),
-    "neutral": (0.0, 0.0),
-}
-_ADVERBS: Final = {
-    "happily": "happiness",
-    "sadly": "sadness",
-    "fearfully": "fear",
-    "angrily": "anger",
-    "disgustedly": "disgust",
-}
-_ADJECTIVES: Final = {
-    "surprised": "surprise",
-    "fearful": "fear",
-    "disgusted": "disgust",
-    "angry": "anger",
-}
-
-
-def _parts(label: str) -> tuple[str, ...]:
-    """The basic expressions that a label is made of: "sadly angry" of sadness and anger."""
-    if label in _CIRCUMPLEX:
-        return (label,)
-    adverb, adjective = label.split()
-    return _ADVERBS[adverb], _ADJECTIVES[adjective]
-
-
-def _mean_of_parts(label: str) -> tuple[float, float]:
-    valences, arousals = zip(*(_CIRCUMPLEX[part] for part in _parts(label)), strict=True)
-    return sum(valences) / len(valences), sum(arousals) / len(arousals)
-
-
-VALENCE_AROUSAL: Final[dict[str, tuple[float, float]]] = {
-    label: _mean_of_parts(label) for label in facs.BASIC_EXPRESSIONS + facs.COMPOUND_EXPRESSIONS
-}
-"""Label -> (valence, arousal), each in [-1, 1].
-
-Basic ones: pleasure and arousal of the like-named emotion terms in Russell & Mehrabian (1977), "Evidence for a
-three-factor theory of emotions"; a compound one has the mean of its two parts.
-"""
-
 HRI_EXPRESSIONS: Final[dict[str, str]] = {
     **facs.ROS4HRI_EXPRESSIONS,
-    **{label: facs.ROS4HRI_EXPRESSIONS[_parts(label)[-1]] for label in facs.COMPOUND_EXPRESSIONS},
+    **{label: facs.ROS4HRI_EXPRESSIONS[basic_parts(label)[-1]] for label in facs.COMPOUND_EXPRESSIONS},
     "happily surprised": "amazed",
     "sadly fearful": "despaired",
     "sadly surprised": "disappointed",
@@ -141,7 +96,7 @@ def action_units(messages: Messages, header: Any, reading: FaceReading) -> Any:
 
 
 def expression(messages: Messages, header: Any, face: FacePrediction) -> Any:
-    """hri_msgs/Expression: the label in force; valence and arousal as means over `VALENCE_AROUSAL`.
+    """hri_msgs/Expression: the label in force; valence and arousal as `valence_arousal` has them.
 
     Confidence is the label's probability, and 0 for a face of low quality, whose last good estimate is held.
     """
@@ -154,14 +109,6 @@ def expression(messages: Messages, header: Any, face: FacePrediction) -> Any:
         arousal=arousal,
         confidence=0.0 if face.state == "low_quality" else _unit(face.confidence),
     )
-
-
-def valence_arousal(probabilities: Mapping[str, float]) -> tuple[float, float]:
-    """The mean of `VALENCE_AROUSAL` over labels with these probabilities; each in [-1, 1]."""
-    weights = np.array(list(probabilities.values()), np.float64)
-    places = np.array([VALENCE_AROUSAL[label] for label in probabilities])
-    valence, arousal = np.clip(weights @ places / weights.sum(), -1, 1)
-    return float(valence), float(arousal)
 
 
 def image_message(messages: Messages, header: Any, image: Image) -> Any:

@@ -50,16 +50,18 @@ _MOST_INSIDE: Final = 8
 """Panels inside the picture at most; further faces have their label only."""
 
 
-def expression_colour(face: FacePrediction) -> Colour:
-    """The colour of a face's marks: its expression's, or grey when the state is not "ok"."""
-    if face.state != "ok":
-        return UNSURE
-    if face.expression in BASIC_COLOURS:
-        return BASIC_COLOURS[face.expression]
-    names = list(face.probabilities)
-    hue = names.index(face.expression) / len(names) if face.expression in names else 0.0
+def label_colour(label: str, labels: Sequence[str]) -> Colour:
+    """The colour of one of a model's labels."""
+    if label in BASIC_COLOURS:
+        return BASIC_COLOURS[label]
+    hue = labels.index(label) / len(labels) if label in labels else 0.0
     red, green, blue = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.55, 1.0))
     return red, green, blue
+
+
+def expression_colour(face: FacePrediction) -> Colour:
+    """The colour of a face's marks: its expression's, or grey when the state is not "ok"."""
+    return label_colour(face.expression, list(face.probabilities)) if face.state == "ok" else UNSURE
 
 
 def overlay_scale_for(image: Image) -> float:

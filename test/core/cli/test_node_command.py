@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import webbrowser
+
 import pytest
 
 pytest.importorskip("cyclonedds")
@@ -49,7 +51,19 @@ def params_file(tmp_path):
 
 def test_without_options_all_is_at_its_default(runs):
     assert exit_code() == 0
-    assert runs == [(Settings(), {"namespace": "/", "remappings": {}, "domain_id": None, "use_sim_time": False})]
+    plain = {"namespace": "/", "remappings": {}, "domain_id": None, "use_sim_time": False, "view": None}
+    assert runs == [(Settings(), plain)]
+
+
+def test_a_live_view_is_served_while_the_node_runs(runs, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    assert exit_code("--view", "--view-address", "127.0.0.1:0") == 0
+    ((_, options),) = runs
+    assert options["view"].closed
+    assert capsys.readouterr().err == f"live view: {opened[0]}\n"
+    assert exit_code("--view", "--view-address", "8765") == 2
 
 
 def test_every_option_arrives(runs):
@@ -72,6 +86,7 @@ def test_every_option_arrives(runs):
         "remappings": {"a": "b", "c": "/d"},
         "domain_id": 7,
         "use_sim_time": True,
+        "view": None,
     }
 
 

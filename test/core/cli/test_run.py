@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
+import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -174,6 +176,27 @@ def test_a_resting_face_is_taken_off_what_follows(video_path, tmp_path):
     assert sum(rest[-1]["action_units"].values()) < sum(plain[-1]["action_units"].values())
 
 
+def test_a_live_view_shows_every_film_to_whoever_looks(video_path, monkeypatch, capsys):
+    """A viewer that comes as soon as the browser is opened is told of the last frame too."""
+    told: list[bytes] = []
+
+    def look(url: str) -> None:
+        answer = urllib.request.urlopen(f"{url}readings", timeout=60)
+        viewers.append(threading.Thread(target=lambda: told.extend(answer)))
+        viewers[-1].start()
+
+    viewers: list[threading.Thread] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", look)
+    assert run(video_path, "--view", "--view-address", "127.0.0.1:0") == 0
+    viewers[0].join(60)
+    samples = [json.loads(line[6:]) for line in told if line.startswith(b"data: ")]
+    assert samples[-1]["number"] == FRAMES
+    assert [face["id"] for face in samples[-1]["faces"]] == ["f1"]
+    assert samples[-1]["latency"] > 0
+    assert "live view: http://127.0.0.1:" in capsys.readouterr().err
+
+
 def test_two_videos_never_share_an_id(video_path, tmp_path):
     again = tmp_path / "again.mp4"
     again.write_bytes(video_path.read_bytes())
@@ -270,8 +293,8 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--start", "9", "--end", "3"], "end must be after start (9 seconds)"),
         (["--start", "-2"], "--start must be seconds or h:mm:ss"),
         (["--end", "5 min"], "--end must be seconds or h:mm:ss"),
-        (["--events", "e.csv"], "--smoothed and --events must be of films and cameras"),
-        (["--neutral", "2"], "--neutral must be given beside --smoothed or --events"),
+        (["--events", "e.csv"], "--smoothed, --events and --view must be of films and cameras"),
+        (["--neutral", "2"], "--neutral must be given beside --smoothed, --events or --view"),
         (["--every", "2"], "a range of frames must be of films and cameras"),
     ],
 )

@@ -126,6 +126,7 @@ def test_the_files_of_a_report(heads: dict[str, ExpressionMetrics], tmp_path: Pa
     path = report.write_report(tmp_path / "new" / "report", heads, "edge", "raf-db", {"weights": "edge.safetensors"})
     assert {p.name for p in path.parent.iterdir()} == {
         "metrics.json",
+        "report.html",
         "report.md",
         "confusion.png",
         "recall.png",
@@ -150,6 +151,16 @@ def test_the_markdown_holds_the_tables_and_the_refusal(heads: dict[str, Expressi
     assert "| **mean class accuracy** | **70** | **60.0** | **80.0** | **+20.0** |" in text
     assert "Not comparable with the published one (RAF-DB basic, test part, 7 classes)" in text
     assert "- data_hash: `00ff`" in text
+
+
+def test_the_page_holds_the_same_and_its_plots(heads: dict[str, ExpressionMetrics], tmp_path: Path, read_page) -> None:
+    pytest.importorskip("matplotlib")
+    report.write_report(tmp_path, heads, "edge on some data", "raf-db", {"data_hash": "00ff"})
+    page = read_page(tmp_path / "report.html")
+    assert ["mean class accuracy", "70", "60.0", "80.0", "+20.0"] in page.tables[0]
+    assert page.tables[-1][-1] == ["data_hash", "00ff"]
+    assert "Not comparable with the published one (RAF-DB basic, test part, 7 classes)" in page.text
+    assert list(page.figures) == ["confusion", "recall", "calibration"]
 
 
 def test_no_face_found_in_any_image_still_gives_a_report(tmp_path: Path) -> None:
@@ -202,7 +213,7 @@ def test_without_expression_labels_there_are_action_units_only(units: ActionUnit
     read = json.loads(report.write_report(tmp_path, {}, "edge on bp4d", "bp4d", None, units).read_text())
     assert (read["n"], read["n_missed"], read["heads"], read["head"]) == (4, 0, {}, None)
     assert "accuracy" not in read
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.html", "report.md"]
     assert "png" not in (tmp_path / "report.md").read_text()
 
 

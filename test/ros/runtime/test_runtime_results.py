@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
@@ -12,8 +14,10 @@ pytest.importorskip("rosbags")
 from memory_transport import START_NS
 from runtime_bench import SETTINGS, ids
 
+from aue_crl_core.live.hub import Hub
 
-def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, transport, ask, photograph):
+
+def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, transport, ask, photograph, eventually):
     runtime = make()
     runtime.activate()
     transport.time_ns = START_NS + 40_000_000
@@ -22,7 +26,7 @@ def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, tran
     assert (got.camera, got.image_height, got.image_width) == ("image", *photograph.shape[:2])
     assert got.latency == pytest.approx(0.04)
     assert ids(got) == ["f1"]
-    assert {event.face_id for event in transport.results("~/events")} == {"f1"}
+    assert eventually(lambda: {event.face_id for event in transport.results("~/events")} == {"f1"})
     assert all(event.header == got.header for event in transport.results("~/events"))
     seen = runtime.session.statistics.snapshot()["image"]
     assert (seen.processed, seen.latency_p50_s) == (1, pytest.approx(0.04))
@@ -66,6 +70,39 @@ def test_private_from_the_start_there_is_no_picture(make, transport, ask, photog
     ask(photograph, START_NS + 1)
     assert not [name for name in transport.outputs() if "image" in name or "cropped" in name or "aligned" in name]
     assert "f1/roi" in transport.offered()
+
+
+def test_a_live_view_is_shown_everything_and_under_privacy_no_pixel(make, transport, ask, photograph):
+    view = Hub()
+    runtime = make(view)
+    runtime.activate()
+    ask(photograph)
+    (sample,) = view.since(0, 60.0)
+    assert (sample.camera, [reading.prediction.face_id for reading in sample.faces]) == ("image", ["f1"])
+    assert contrast_below_the_face(view) > 100
+    runtime.update(SETTINGS.changed({"privacy": True}))
+    assert contrast_below_the_face(view) < 3
+    ask(photograph, START_NS + 1)
+    view.since(1, 60.0)
+    assert contrast_below_the_face(view) < 3
+
+
+def test_whoever_looks_at_the_live_view_listens(make, transport):
+    view = Hub()
+    runtime = make(view)
+    transport.listened.clear()
+    runtime.activate()
+    assert not runtime.subscribed
+    with view.watching():
+        runtime.poll()
+        assert runtime.subscribed
+    runtime.poll()
+    assert not runtime.subscribed
+
+
+def contrast_below_the_face(view):
+    _, data = view.picture("image", 0, 60.0)
+    return np.ptp(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[520:], axis=(0, 1)).max()
 
 
 def test_a_neutral_face_is_learned_and_forgotten_by_id(make, transport, ask, raf_images):

@@ -252,7 +252,7 @@ def _analyse(
                     if writer is not None:
                         writer.write(frame, faces)
                 if show and len(tally.shown) < _TABLE_FRAMES:
-                    tally.shown.append((frame.source, faces))
+                    tally.shown.append((frame.source, [face.in_source(frame) for face in faces]))
             speed = tally.frames / (time.monotonic() - began)
             progress.update(task, completed=tally.frames, description=_short(source.name), speed=f"{speed:.1f}/s")
     except KeyboardInterrupt:
@@ -279,6 +279,7 @@ def _batches(
                     waiting = []
         except ImageError as error:
             problems.append(SourceProblem(source.name, str(error)))
+        problems += [SourceProblem(source.name, note, is_error=False) for note in source.notes]
         last = source
     if last is not None and waiting:
         yield last, waiting

@@ -103,6 +103,7 @@ class VideoSource:
     `Frame.time_s` is the presentation time in seconds after the stream's start. Frames that the decoder could only
     guess (their data is damaged or cut off) are not yielded; the error at the end counts them. Of a `wanted` range
     index and time are those of the whole film; where the film ends before the range does, the error says so.
+    `threads` of the decoder may be set before reading; None: FFmpeg's own choice.
     """
 
     is_stream = True
@@ -110,6 +111,7 @@ class VideoSource:
 
     def __init__(self, name: str, wanted: FrameRange = WHOLE) -> None:
         self.name = name
+        self.threads: int | None = None
         self._wanted = wanted
 
     @property
@@ -140,6 +142,8 @@ class VideoSource:
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            if self.threads is not None:
+                stream.codec_context.thread_count = self.threads
             packets = chosen.packets(container.demux(stream), stream)
             while True:
                 try:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from typing_extensions import Self
 
+TABLE_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
+"""File name endings, lower case, of the tables that can be written."""
+
 _PARQUET_ROWS: Final = 1024
 _COMPRESSION: Final = "zstd"
 
@@ -66,7 +69,7 @@ def open_sink(
         MissingDependencyError: `.parquet` without pyarrow.
     """
     path = Path(path)
-    kinds = {".jsonl": JsonlSink, ".csv": CsvSink, ".parquet": ParquetSink}
+    kinds = dict(zip(TABLE_SUFFIXES, (JsonlSink, CsvSink, ParquetSink), strict=True))
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
@@ -170,37 +173,53 @@ class CsvSink(ClosesOnExit):
         self._file.end_piece()
 
 
+def require_pyarrow(purpose: str) -> None:
+    """Raise `MissingDependencyError` where `purpose` ("writing Parquet") lacks pyarrow."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "tables", purpose, import_failure(error, "pyarrow")) from error
+
+
+def arrow_schema(expressions: Sequence[str], every_frame: bool = False) -> pa.Schema:
+    """The JSONL record as typed, nested columns.
+
+    Raises:
+        MissingDependencyError: pyarrow is not there.
+    """
+    require_pyarrow("writing Parquet")
+    import pyarrow as pa
+
+    number = pa.float32()
+    return pa.schema(
+        [
+            ("source", pa.string()),
+            ("frame", pa.int64()),
+            ("time_s", pa.float64()),
+            ("face_id", pa.string()),
+            ("box", pa.list_(number)),
+            ("expression", pa.string()),
+            ("confidence", number),
+            ("probabilities", pa.struct([(name, number) for name in expressions])),
+            ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
+            ("landmarks", pa.list_(pa.list_(number))),
+            ("state", pa.string()),
+            *([("success", pa.bool_())] if every_frame else []),
+        ]
+    )
+
+
 class ParquetSink(ClosesOnExit):
-    """The JSONL record as typed, nested columns, in row groups of about 1024 faces, so that a film never fills memory.
+    """Columns of `arrow_schema`, in row groups of about 1024 faces, so that a film never fills memory.
 
     Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file. Before a
     group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
     def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            reason = import_failure(error, "pyarrow")
-            raise MissingDependencyError("pyarrow", "tables", "writing Parquet", reason) from error
-        number = pa.float32()
-        self._schema = pa.schema(
-            [
-                ("source", pa.string()),
-                ("frame", pa.int64()),
-                ("time_s", pa.float64()),
-                ("face_id", pa.string()),
-                ("box", pa.list_(number)),
-                ("expression", pa.string()),
-                ("confidence", number),
-                ("probabilities", pa.struct([(name, number) for name in expressions])),
-                ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
-                ("landmarks", pa.list_(pa.list_(number))),
-                ("state", pa.string()),
-                *([("success", pa.bool_())] if every_frame else []),
-            ]
-        )
+        self._schema = arrow_schema(expressions, every_frame)
+        import pyarrow.parquet as pq
+
         self._every_frame = every_frame
         self._log = FrameLog()
         self._path = path

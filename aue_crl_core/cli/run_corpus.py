@@ -100,7 +100,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _write_failures(path: Path, failures: Sequence[Outcome]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
         table.writerow(["source", "frames", "problem"])
         table.writerows([done.source, done.frames, done.problem] for done in failures)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -28,7 +29,7 @@ from aue_crl_core.media.writing.sinks import ParquetSink
 from aue_crl_core.results import read_source
 
 RUN_FOLDER: Final = "_run"
-_NAME_LETTERS: Final = 60
+_NAME_LETTERS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,22 @@ def process_file(path: str | Path, settings: CorpusSettings, out_dir: str | Path
     if not os.path.isfile(path) or len(sources) != 1:
         return Outcome(path, problem=problems[0].message if problems else f"{path} must be a file")
     identity = _identity(path, settings)
-    name = part_name(path)
-    unfinished, record = out_dir / RUN_FOLDER / name, out_dir / RUN_FOLDER / f"{name}.json"
+    name, run = part_name(path), out_dir / RUN_FOLDER
+    unfinished = run / f"{platform.node()}-{os.getpid()}-{name}"  # the same film may be read elsewhere: the last counts
+    record = unfinished.with_suffix(".json")
     try:
         outcome = _read(sources[0], settings, unfinished)
         if outcome.frames:
+            record.write_text(json.dumps(asdict(outcome) | {"of": identity}), encoding="utf-8")
             unfinished.replace(out_dir / name)
-            _write(record, asdict(outcome) | {"of": identity})
+            record.replace(run / f"{name}.json")
         return outcome
     except OutputError:
         raise
     except OSError as error:
         raise OutputError(f"{out_dir / name} cannot be written: {error.strerror or error}; make room") from error
     finally:
-        for left in (unfinished, unfinished.with_name(name + ".part")):
+        for left in (unfinished, unfinished.with_name(unfinished.name + ".part"), record):
             with suppress(OSError):
                 left.unlink()
 
@@ -122,7 +125,7 @@ def finished(path: str | Path, settings: CorpusSettings, out_dir: str | Path) ->
 def part_name(path: str | Path) -> str:
     """The file name of a film's part: the film's own, and what tells it from films of that name in other folders."""
     where = os.path.abspath(path)
-    return f"{Path(where).stem[:_NAME_LETTERS]}-{hashlib.sha256(where.encode()).hexdigest()[:12]}.parquet"
+    return f"{Path(where).stem[:_NAME_LETTERS]}-{hashlib.sha256(os.fsencode(where)).hexdigest()[:12]}.parquet"
 
 
 def _identity(path: str | Path, settings: CorpusSettings) -> dict[str, str | int]:
@@ -144,12 +147,6 @@ def _read(source: FrameSource, settings: CorpusSettings, target: Path) -> Outcom
         except ImageError as error:
             problem = str(error)
     return Outcome(source.name, frames, faces, problem)
-
-
-def _write(path: Path, content: dict[str, object]) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    part.replace(path)
 
 
 @lru_cache(maxsize=1)

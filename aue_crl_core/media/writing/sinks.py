@@ -32,6 +32,7 @@ TABLE_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
 
 _PARQUET_ROWS: Final = 1024
 _COMPRESSION: Final = "zstd"
+_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks"})
 
 
 class Sink(Protocol):
@@ -133,6 +134,21 @@ def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[s
     ]
 
 
+def flat_row(record: dict[str, Any], expressions: Sequence[str]) -> dict[str, Any]:
+    """A record (`FacePrediction.as_record`) with the columns of `csv_columns`."""
+    flat = {name: value for name, value in record.items() if name not in _NESTED}
+    if "success" in record:
+        flat["success"] = int(record["success"])
+    if "face_id" not in record:
+        return flat
+    flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
+    flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in expressions}
+    flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
+    for index, (x, y) in enumerate(record["landmarks"]):
+        flat |= {f"x_{index}": x, f"y_{index}": y}
+    return flat
+
+
 class CsvSink(ClosesOnExit):
     """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
 
@@ -145,26 +161,14 @@ class CsvSink(ClosesOnExit):
         self._add([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._add([self._flat(record) for record in _records(frame, predictions, self._every_frame)])
+        records = _records(frame, predictions, self._every_frame)
+        self._add([flat_row(record, self._expressions) for record in records])
         self._log.add(frame, len(predictions))
 
     def close(self) -> None:
         with closing(self._file):
             if not self._file.closed:
                 self._log.write_beside(self._file.path)
-
-    def _flat(self, record: dict[str, Any]) -> dict[str, Any]:
-        flat = {name: value for name, value in record.items() if name in self._columns}
-        if "success" in record:
-            flat["success"] = int(record["success"])
-        if "face_id" not in record:
-            return flat
-        flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
-        flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in self._expressions}
-        flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
-        for index, (x, y) in enumerate(record["landmarks"]):
-            flat |= {f"x_{index}": x, f"y_{index}": y}
-        return flat
 
     def _add(self, rows: list[dict[str, Any]]) -> None:
         text = io.StringIO(newline="")

@@ -70,7 +70,7 @@ def test_a_film_that_was_begun_and_not_ended_leaves_nothing(films, out_dir, monk
 def test_what_a_kill_left_behind_is_no_part(films, out_dir):
     name = part_name(films / "b/film.mp4")
     (out_dir / "_run").mkdir(parents=True)
-    for left in (f"_run/{name}.part", f"_run/{name}", f"_run/{name}.json"):
+    for left in (f"_run/host-7-{name}.part", f"_run/{name}.json"):
         (out_dir / left).write_bytes(b'{"of": ')
     assert finished(films / "b/film.mp4", SETTINGS, out_dir) is None
     assert process_file(films / "b/film.mp4", SETTINGS, out_dir).frames == 3

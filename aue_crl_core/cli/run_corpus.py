@@ -6,11 +6,12 @@ import csv
 import os
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from aue_crl_core.cli import console as screen
@@ -23,7 +24,6 @@ from aue_crl_core.media.writing.sinks import TABLE_SUFFIXES, require_pyarrow
 
 FAILURES: Final = "failed.csv"
 _SHOWN: Final = 20
-_DAY_S: Final = 86400.0
 _INTERRUPTED: Final = 130
 
 
@@ -61,12 +61,16 @@ def run_corpus(
                 fresh.append(outcome)
                 failed = sum(bool(done.problem) for done in fresh)
                 films = f"{len(fresh)}/{len(waiting)}"
-                progress.update(task, advance=sizes[outcome.source], films=films, failed=failed and f"{failed} failed")
+                said = f"{failed} failed" if failed else ""
+                progress.update(task, advance=sizes[outcome.source], films=films, failed=said)
         except KeyboardInterrupt:
             interrupted = True
     missing = [Outcome(problem.argument, problem=problem.message) for problem in problems if problem.is_error]
     failures = [done for done in (*missing, *there.values(), *fresh) if done.problem]
     _write_failures(out_dir / RUN_FOLDER / FAILURES, failures)
+    for problem in problems:
+        if not problem.is_error:
+            errors.print(Text(f"note: {problem.message}", style="dim"), soft_wrap=True)
     _print_failures(errors, failures, out_dir)
     _print_summary(screen.out(), fresh, len(there), len(failures), time.monotonic() - began, out_dir)
     if interrupted:
@@ -82,20 +86,29 @@ def _size(path: str) -> int:
         return 0
 
 
+class _TimeLeft(ProgressColumn):
+    """At the rate of the whole run: films end minutes apart, and rich's own looks at the last ones only."""
+
+    def render(self, task: Task) -> Text:
+        if not task.completed or task.total is None or task.elapsed is None:
+            return Text("-:--:--", style="progress.remaining")
+        seconds = task.elapsed * (task.total - task.completed) / task.completed
+        return Text(str(timedelta(seconds=round(seconds))), style="progress.remaining")
+
+
 def _progress(console: Console) -> Progress:
-    """By bytes, the one measure of how long a film is that takes no opening; its rate is that of the whole run."""
+    """By bytes, the one measure of how long a film is that takes no opening."""
     return Progress(
         TextColumn("{task.fields[films]} files"),
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:.0f}%"),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        _TimeLeft(),
         TextColumn("{task.fields[failed]}", style="red"),
         console=console,
         transient=True,
         disable=not console.is_terminal,
-        speed_estimate_period=_DAY_S,
     )
 
 

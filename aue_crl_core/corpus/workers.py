@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ def process_files(
 
 def _serve(connection: Connection, settings: CorpusSettings, out_dir: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process that started this one too: it decides
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # by way of what clears up
     cv2.setNumThreads(settings.threads)
     while True:
         try:

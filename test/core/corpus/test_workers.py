@@ -27,3 +27,12 @@ def test_a_process_that_is_killed_costs_one_film(films, tmp_path):
     assert (second.source, second.frames, second.problem) == (paths[1], 3, "")
     assert len(list(tmp_path.glob("*.parquet"))) == 1
     assert multiprocessing.active_children() == []
+
+
+def test_who_stops_leaves_no_processes_and_no_half_parts(films, tmp_path):
+    paths = [str(films / name) for name in ("b/film.mp4", "a/film.mp4", "cut.mkv")]
+    outcomes = process_files(paths, CorpusSettings(), tmp_path, 1)
+    assert next(outcomes).frames == 3
+    outcomes.close()
+    assert multiprocessing.active_children() == []
+    assert list((tmp_path / "_run").glob("*.part")) == []

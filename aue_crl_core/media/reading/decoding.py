@@ -25,7 +25,7 @@ MAX_PIXELS: Final = 64_000_000
 _BT601: Final = 5
 _MATRICES: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Matrix coefficients of ITU-T H.273 -> FFmpeg's swscale."""
-_LIMITED, _FULL = 1, 2
+_UNSPECIFIED, _LIMITED, _FULL = 0, 1, 2
 
 
 def decode_image(data: bytes, flags: int, what: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -115,9 +115,10 @@ def _tile_pixels(tile: Tile, file: HeifFile, what: str, max_pixels: int) -> Imag
 def _coloured(frame: av.VideoFrame, file: HeifFile) -> Image:
     """RGB; where neither the file nor the coded data say so, the values are of BT.601 and of full range."""
     matrix = _MATRICES.get(file.matrix if file.matrix is not None else int(frame.colorspace), _BT601)
-    said = file.full_range if file.full_range is not None else int(frame.color_range) != _LIMITED
+    full = file.full_range if file.full_range is not None else int(frame.color_range) != _LIMITED
+    source = _FULL if full else _UNSPECIFIED  # which is limited; PyAV 12 takes _LIMITED for full
     return frame.reformat(
-        format="rgb24", src_colorspace=matrix, src_color_range=_FULL if said else _LIMITED, dst_color_range=_FULL
+        format="rgb24", src_colorspace=matrix, src_color_range=source, dst_color_range=_FULL
     ).to_ndarray()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,8 @@ class Frame:
     """One image and where it comes from.
 
     `image` HxWx3 uint8 RGB; `source` the file, device or topic; `index` counts frames of the source from 0;
-    `time_s` seconds on the source's own clock (stream position, or the ROS stamp); `camera` keys the tracker state.
+    `time_s` seconds on the source's own clock (stream position, or the ROS stamp); `camera` keys the tracker state;
+    `scale` how many pixels of the source one of `image` is, where a large picture was decoded at reduced size.
     """
 
     image: Image
@@ -30,6 +31,7 @@ class Frame:
     index: int = 0
     time_s: float = 0.0
     camera: str = ""
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +128,28 @@ class FacePrediction:
     attention: Mapping[int, float] = field(default_factory=dict)
     quality: FaceQuality | None = None
 
+    def in_source(self, frame: Frame) -> FacePrediction:
+        """The same with `box` and `landmarks` in pixels of the frame's source, where its image is a reduced one."""
+        if frame.scale == 1:
+            return self
+        points = (self.landmarks * frame.scale + (frame.scale - 1) / 2).astype(np.float32)  # of pixels' centres
+        x, y, w, h = (frame.scale * value for value in self.box.as_list())
+        return replace(self, box=replace(self.box, x=x, y=y, w=w, h=h), landmarks=points)
+
     def as_record(self, frame: Frame) -> dict[str, object]:
-        """The JSONL record of the CLI: plain Python values only, numbers rounded to 4 (points: 1) decimals."""
+        """The JSONL record of the CLI: plain Python values only, numbers rounded to 4 (points: 1) decimals; places are
+        those of `in_source`."""
+        here = self.in_source(frame)
         return {
             "source": frame.source,
             "frame": frame.index,
             "time_s": round(float(frame.time_s), 4),
             "face_id": self.face_id,
-            "box": [round(float(v), 1) for v in self.box.as_list()],
+            "box": [round(float(v), 1) for v in here.box.as_list()],
             "expression": self.expression,
             "confidence": round(float(self.confidence), 4),
             "probabilities": {name: round(float(p), 4) for name, p in self.probabilities.items()},
             "action_units": {str(unit): round(float(p), 4) for unit, p in self.action_units.items()},
-            "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in self.landmarks],
+            "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in here.landmarks],
             "state": self.state,
         }

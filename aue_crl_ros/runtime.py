@@ -18,7 +18,7 @@ from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.errors import AueCrlError
 from aue_crl_core.live.hub import Hub
 from aue_crl_ros.hri.faces import HriFaces, HriTopics
-from aue_crl_ros.messages import conversions
+from aue_crl_ros.messages import conversions, neighbours
 from aue_crl_ros.messages.image_decoding import pending_frame
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.session.calibrations import CalibrationResult
@@ -27,6 +27,11 @@ from aue_crl_ros.session.session import Session
 from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR, Publisher, Subscription, Transport
 
 _STEP_S: Final = 0.2
+_NEIGHBOURS: Final = {
+    "detections": ("vision_msgs/msg/Detection2DArray", neighbours.detections),
+    "markers": ("visualization_msgs/msg/MarkerArray", neighbours.markers),
+}
+"""Parameter and topic -> what is published there."""
 IMAGE_TYPES: Final = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 
 
@@ -68,6 +73,11 @@ class ExpressionRuntime:
         self._expressions = transport.publisher("~/expressions", "aue_crl/msg/FaceExpressionArray", RESULT)
         self._events = transport.publisher("~/events", "aue_crl/msg/ExpressionEvent", RESULT)
         self._model = transport.publisher("~/model", "aue_crl/msg/ModelDescription", LATCHED)
+        self._neighbours = [
+            (transport.publisher(f"~/{name}", kind, RESULT), make)
+            for name, (kind, make) in _NEIGHBOURS.items()
+            if getattr(settings, name)
+        ]
         self._hri = HriTopics(transport, settings) if settings.hri else None
         self._debug: Publisher | None = None
         self._debug_lock = threading.Lock()
@@ -132,7 +142,8 @@ class ExpressionRuntime:
         self.session.close()
         if self._hri is not None:
             self._hri.close()
-        for publisher in (self._expressions, self._events, self._model, self._debug):
+        others = (publisher for publisher, _ in self._neighbours)
+        for publisher in (self._expressions, self._events, self._model, self._debug, *others):
             if publisher is not None:
                 publisher.close()
         self._engine.close()
@@ -174,9 +185,10 @@ class ExpressionRuntime:
     def _wanted(self) -> bool:
         if self._settings.always_subscribe or self.session.calibrating:
             return True
-        publishers = [p for p in (self._expressions, self._events, self._debug) if p is not None]
         if self._view is not None and self._view.watched:
             return True
+        others = (publisher for publisher, _ in self._neighbours)
+        publishers = [p for p in (self._expressions, self._events, self._debug, *others) if p is not None]
         return any(p.listeners() for p in publishers) or (self._hri is not None and self._hri.listeners() > 0)
 
     def _open_inputs(self) -> list[Subscription | HriFaces]:
@@ -241,6 +253,9 @@ class ExpressionRuntime:
         self._expressions.publish(conversions.expression_array(messages, observation, self.facts, latency_s))
         for event in observation.events:
             self._events.publish(conversions.expression_event(messages, observation, event))
+        for publisher, make in self._neighbours:
+            if publisher.listeners():
+                publisher.publish(make(messages, observation))
         if self._hri is not None:
             self._hri.publish(observation)
         with self._debug_lock:  # pixels may be withdrawn by `update`, after which none may leave

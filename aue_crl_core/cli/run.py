@@ -18,9 +18,11 @@ from rich.text import Text
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.cli import console as screen
+from aue_crl_core.cli.run_corpus import run_corpus
 from aue_crl_core.cli.run_course import CourseWriter, Watcher
 from aue_crl_core.cli.view import AddressOption, NoPixelsOption, ViewOption, opened_view
 from aue_crl_core.config import require
+from aue_crl_core.corpus.part import CorpusSettings
 from aue_crl_core.dynamics.course import FilmCourse
 from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.engines import EngineName, Precision
@@ -133,10 +135,15 @@ def command(
     precision: Annotated[
         Precision, typer.Option(help="What the network is computed in; auto: int8 where that is there and faster.")
     ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="N files at once; --output is a folder: a Parquet file each, resumable."),
+    ] = None,
 ) -> None:
     """Recognise faces in images, folders, videos or a camera.
 
     A source that is missing or damaged is reported, the others are done, and the exit code is 1. Ctrl-C ends a camera.
+    With --workers the same command goes on where it was stopped, and reads only what is new.
     """
     end_s = None if end is None else parse_seconds(end, "--end")
     wanted = FrameRange(parse_seconds(start, "--start"), end_s, every, fps)
@@ -150,6 +157,18 @@ def command(
     _check_cameras(found)
     course = _course(found, smoothed, events, neutral, view)
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every)
+    if workers is not None:
+        require(
+            course is None and overlay is None,
+            "--workers",
+            "go without --smoothed, --events, --overlay, --view",
+            workers,
+        )
+        model = None if detector_model is None else str(detector_model)
+        settings = CorpusSettings(
+            *(weights, engine, device, detector, model, min_face, precision, threads or 1, config, wanted, every_frame)
+        )
+        raise typer.Exit(run_corpus(found, problems, settings, output, workers))
     analyzer = FaceAnalyzer.load(
         weights,
         engine,
@@ -271,7 +290,7 @@ def _analyse(
                     if writer is not None:
                         writer.write(frame, faces)
                 if show and len(tally.shown) < _TABLE_FRAMES:
-                    tally.shown.append((frame.source, faces))
+                    tally.shown.append((frame.source, [face.in_source(frame) for face in faces]))
             speed = tally.frames / (time.monotonic() - began)
             progress.update(task, completed=tally.frames, description=_short(source.name), speed=f"{speed:.1f}/s")
     except KeyboardInterrupt:
@@ -298,6 +317,7 @@ def _batches(
                     waiting = []
         except ImageError as error:
             problems.append(SourceProblem(source.name, str(error)))
+        problems += [SourceProblem(source.name, note, is_error=False) for note in source.notes]
         last = source
     if last is not None and waiting:
         yield last, waiting

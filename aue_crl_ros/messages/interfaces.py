@@ -27,10 +27,21 @@ _HRI: Final = {
     ),
 }
 
+# vision_msgs 4 (Humble and later), the part that the node speaks.
+_VISION: Final = {
+    "Point2D": "float64 x\nfloat64 y",
+    "Pose2D": "Point2D position\nfloat64 theta",
+    "BoundingBox2D": "Pose2D center\nfloat64 size_x\nfloat64 size_y",
+    "ObjectHypothesis": "string class_id\nfloat64 score",
+    "ObjectHypothesisWithPose": "ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose",
+    "Detection2D": ("std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox2D bbox\nstring id"),
+    "Detection2DArray": "std_msgs/Header header\nDetection2D[] detections",
+}
+
 
 @functools.cache
 def typestore() -> Typestore:
-    """The types of ROS 2 Jazzy with `aue_crl`'s and those of `hri_msgs` that the node uses.
+    """The types of ROS 2 Jazzy with `aue_crl`'s and those of `hri_msgs` and `vision_msgs` that the node uses.
 
     Raises:
         MissingDependencyError: without the package rosbags.
@@ -43,8 +54,9 @@ def typestore() -> Typestore:
         ) from error
     store = get_typestore(Stores.ROS2_JAZZY)
     types = {}
-    for name, text in _HRI.items():
-        types |= get_types_from_msg(text, f"hri_msgs/msg/{name}")
+    for package, texts in (("hri_msgs", _HRI), ("vision_msgs", _VISION)):
+        for name, text in texts.items():
+            types |= get_types_from_msg(text, f"{package}/msg/{name}")
     for path in sorted(share("msg").glob("*.msg")):
         types |= get_types_from_msg(path.read_text(), f"{_PACKAGE}/msg/{path.stem}")
     for path in sorted(share("srv").glob("*.srv")):

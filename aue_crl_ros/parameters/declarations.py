@@ -93,6 +93,10 @@ class Settings:
         24.0, "Side of the smallest face searched for, pixels.", low=10, high=1000, live=False
     )
     hri: bool = _parameter(False, "Publish the ROS4HRI (REP-155) topics; needs hri_msgs.", live=False)
+    detections: bool = _parameter(
+        False, "Publish ~/detections, vision_msgs/Detection2DArray; needs vision_msgs.", live=False
+    )
+    markers: bool = _parameter(False, "Publish ~/markers, visualization_msgs/MarkerArray, for RViz.", live=False)
     face_source: str = _parameter(
         "camera",
         "camera: find faces in the images; cropped, aligned: read those that another node publishes (/humans/faces).",
@@ -137,6 +141,8 @@ class Settings:
             object.__setattr__(self, parameter.name, parameter.checked(getattr(self, parameter.name)))
         for topic in self.image_topics:
             NodeNames("aue_crl").expand(topic)
+        in_images = self.face_source == "camera" or not (self.detections or self.markers)
+        require(in_images, "face_source", "be camera where detections or markers is set", self.face_source)
         require(self.unit_off <= self.unit_on, "unit_off", f"be at most unit_on ({self.unit_on:g})", self.unit_off)
 
     def changed(self, values: Mapping[str, object], *, configured: bool = False) -> Settings:

@@ -14,6 +14,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rosidl_runtime_py.utilities import get_message
 
+from aue_crl_core.errors import ConfigError
 from aue_crl_ros.transports.transport import Qos
 
 _TYPE_CODES: Final = {"f4": "f", "f8": "d", "u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i"}
@@ -58,7 +59,7 @@ class RosTransport:
         return self._node.resolve_topic_name(topic)
 
     def publisher(self, topic: str, type_name: str, qos: Qos) -> RosPublisher:
-        """Offer a topic."""
+        """Offer a topic; `ConfigError` where its message's package is not installed."""
         events: dict[str, Any] = {
             "incompatible_qos": self._refusal(
                 topic, "a subscriber", "the subscriber to volatile durability and either reliability"
@@ -68,7 +69,7 @@ class RosTransport:
             notify = self._on_matched
             events["matched"] = lambda info: notify()
         publisher = self._node.create_publisher(
-            get_message(type_name), topic, profile(qos), event_callbacks=PublisherEventCallbacks(**events)
+            _message_class(type_name, topic), topic, profile(qos), event_callbacks=PublisherEventCallbacks(**events)
         )
         return RosPublisher(self._node, publisher)
 
@@ -76,7 +77,7 @@ class RosTransport:
         """Listen."""
         overridable = QoSOverridingOptions.with_default_policies() if qos.overridable else None
         subscription = self._node.create_subscription(
-            get_message(type_name),
+            _message_class(type_name, topic),
             topic,
             callback,
             profile(qos),
@@ -140,6 +141,17 @@ class RosSubscription:
     def close(self) -> None:
         """Stop listening."""
         self._node.destroy_subscription(self._subscription)
+
+
+def _message_class(type_name: str, topic: str) -> Any:
+    try:
+        return get_message(type_name)
+    except ModuleNotFoundError as error:
+        package = type_name.partition("/")[0]
+        debian = f"ros-$ROS_DISTRO-{package.replace('_', '-')}"
+        raise ConfigError(
+            f"{topic} needs the package {package}, which is not installed: apt install {debian}"
+        ) from error
 
 
 def profile(qos: Qos) -> QoSProfile:

@@ -70,6 +70,14 @@ def test_a_record_is_plain_json_even_of_numpy_values(prediction):
     assert record["state"] == "ok"
 
 
+def test_places_in_a_reduced_image_become_places_in_its_source(prediction):
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), "a.jpg", scale=2)
+    record = prediction.as_record(frame)
+    assert record["box"] == [2.5, 4.0, 6.0, 8.0]
+    assert record["landmarks"][0] == [3.0, 3.0], "a pixel's centre lies between those of the two it stands for"
+    assert prediction.in_source(Frame(frame.image)) is prediction
+
+
 def test_values_cannot_be_changed(prediction):
     with pytest.raises(dataclasses.FrozenInstanceError):
         prediction.expression = "fear"

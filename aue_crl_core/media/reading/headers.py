@@ -25,6 +25,11 @@ _TIFF_WIDTHS: Final = (256, 322)  # ImageWidth, TileWidth
 _TIFF_HEIGHTS: Final = (257, 278, 323)  # ImageLength, RowsPerStrip, TileLength
 _TIFF_ALL_ROWS: Final = 2**32 - 1
 _TIFF_NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_BMP_HEADERS: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
+
+
+UNREADABLE: Final = (struct.error, IndexError, OverflowError)
+"""What reading fields of cut or damaged bytes raises; the last for a place beyond any file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def read_header(data: bytes) -> ImageHeader | None:
         if beginning.match(data):
             try:
                 size = read(data)
-            except (struct.error, IndexError):  # cut
+            except UNREADABLE:
                 return None
             return None if size is None else ImageHeader(name, *size)
     return None
@@ -73,6 +78,35 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
+def tiff_fields(data: bytes) -> Iterator[tuple[int, int | None]]:
+    """Tag and number of every field of a TIFF file's first page; None for what is no whole number.
+
+    Raises:
+        struct.error, OverflowError: it is cut or damaged (see `UNREADABLE`).
+    """
+    order, start, end, size, value = _tiff_page(data)
+    for at in range(start, min(end, len(data)), size):
+        tag, kind = struct.unpack_from(f"{order}HH", data, at)
+        number = _TIFF_NUMBERS.get(kind)
+        yield tag, None if number is None else struct.unpack_from(order + number, data, at + value)[0]
+
+
+def tiff_has_more_pages(data: bytes) -> bool:
+    """Whether a second page follows the first; raises as `tiff_fields`."""
+    order, _, end, size, _ = _tiff_page(data)
+    return struct.unpack_from(order + ("Q" if size == 20 else "I"), data, end)[0] != 0
+
+
+def _tiff_page(data: bytes) -> tuple[str, int, int, int, int]:
+    """Byte order, where the fields of the first page begin and end, the size of one, and where its value begins."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
+    offset, count, value, size = ("Q", "Q", 12, 20) if big else ("I", "H", 8, 12)
+    first = struct.unpack_from(order + offset, data, 8 if big else 4)[0]
+    start = first + struct.calcsize(order + count)
+    return order, start, start + size * struct.unpack_from(order + count, data, first)[0], size, value
+
+
 _Size = tuple[int, int]
 
 
@@ -88,9 +122,11 @@ def _jpeg(data: bytes) -> _Size | None:
     return None
 
 
-def _bmp(data: bytes) -> _Size:
-    core = struct.unpack_from("<I", data, 14)[0] == 12
-    width, height = struct.unpack_from("<HH" if core else "<ii", data, 18)
+def _bmp(data: bytes) -> _Size | None:
+    kind = struct.unpack_from("<I", data, 14)[0]
+    if kind not in _BMP_HEADERS:  # any text may begin with BM
+        return None
+    width, height = struct.unpack_from("<HH" if kind == 12 else "<ii", data, 18)
     return abs(width), abs(height)
 
 
@@ -114,19 +150,12 @@ def _webp(data: bytes) -> _Size | None:
 
 def _tiff(data: bytes) -> _Size | None:
     """Of the first page: the largest that any of its fields names, since the decoder makes room for a whole tile."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
-    offset, count, value, size = ("Q", "Q", 12, 20) if big else ("I", "H", 8, 12)
-    first = struct.unpack_from(order + offset, data, 8 if big else 4)[0]
-    fields = struct.unpack_from(order + count, data, first)[0]
     width = height = 0
-    for at in range(first + struct.calcsize(order + count), len(data), size)[:fields]:
-        tag, kind = struct.unpack_from(f"{order}HH", data, at)
+    for tag, number in tiff_fields(data):
         if tag not in (*_TIFF_WIDTHS, *_TIFF_HEIGHTS):
             continue
-        if kind not in _TIFF_NUMBERS:
+        if number is None:
             return None
-        number = struct.unpack_from(order + _TIFF_NUMBERS[kind], data, at + value)[0]
         if tag in _TIFF_WIDTHS:
             width = max(width, number)
         elif number != _TIFF_ALL_ROWS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,20 +11,46 @@ import cv2
 import numpy as np
 
 from aue_crl_core.errors import ImageError, OutputError
-from aue_crl_core.media.reading.decoding import MAX_PIXELS, decode_image
+from aue_crl_core.media.reading.decoding import MAX_PIXELS, decode_heif, decode_image
+from aue_crl_core.media.reading.extras import holds_more
+from aue_crl_core.media.reading.headers import read_header
+from aue_crl_core.media.reading.heif import is_heif
 from aue_crl_core.types import Image
 
-IMAGE_SUFFIXES: Final = frozenset(
+WRITTEN_SUFFIXES: Final = frozenset(
     {".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
+"""File name endings, lower case, of the images that can be written."""
+IMAGE_SUFFIXES: Final = WRITTEN_SUFFIXES | {".avif", ".heic", ".heif", ".hif"}
 """File name endings, lower case, that are taken for images when a folder is searched."""
+
+_READ: Final = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+_REDUCED: Final = 2
+_DEPTHS: Final = (8, 10, 12, 14)
+_WITHIN: Final = 99.9
+_MOST_LOOKED_AT: Final = 1_000_003
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file as it was read.
+
+    `image` HxWx3 uint8 RGB, upright; `scale` how many pixels of the file one of its pixels is, in each direction;
+    `notes` what the user should hear: that it was read at reduced size, or that it holds more pictures.
+    """
+
+    image: Image
+    scale: int = 1
+    notes: tuple[str, ...] = ()
 
 
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Read an image file as HxWx3 uint8 RGB (0-255), turned upright by its EXIF orientation.
 
-    Grey becomes three equal channels; CMYK is converted; 16-bit values (0-65535) are divided by 257; transparency is
-    dropped, which leaves the colour stored under it. Every picture is measured before it is decoded.
+    Grey becomes three equal channels; CMYK is converted; transparency is dropped, which leaves the colour stored under
+    it. Values of 16 bits are divided by 257; where all but one in a thousand of them lie below 2^8, 2^10, 2^12 or 2^14
+    (a camera's 10 or 12 bits, stored in 16, with a few hot pixels), that is taken for white instead. Every picture is
+    measured before it is decoded. Of a file with several pictures the first, or the main one, is read.
 
     Args:
         path: the file.
@@ -32,7 +59,29 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     Raises:
         ImageError: the file is missing, empty, cut short, damaged, no image, or has more than `max_pixels` pixels.
     """
-    path = Path(path)
+    return _decoded(_content(Path(path)), str(path), _READ, max_pixels)
+
+
+def load_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """As `load_image`, but a JPEG of up to four times `max_pixels` pixels is decoded at half its width and height.
+
+    Raises:
+        ImageError: as `load_image`.
+    """
+    data, notes = _content(Path(path)), []
+    header = read_header(data)
+    pixels = header.width * header.height if header is not None and header.format == "JPEG" else 0
+    scale = _REDUCED if pixels > max_pixels else 1
+    flags = _READ | (cv2.IMREAD_REDUCED_COLOR_2 if scale > 1 else 0)
+    image = _decoded(data, str(path), flags, scale * scale * max_pixels)
+    if scale > 1:
+        notes.append(f"{path} has {pixels / 1e6:.0f} megapixels; it was read at half its width and height")
+    if holds_more(data):
+        notes.append(f"{path} holds several pictures or a moving one; the first was read, or the main one")
+    return Picture(image, scale, tuple(notes))
+
+
+def _content(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -41,8 +90,23 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
         raise ImageError(f"{path} cannot be read as a file: {getattr(error, 'strerror', None) or error}") from error
     if not data:
         raise ImageError(f"{path} is empty (0 bytes); an image was expected: copy or record it again")
-    pixels = decode_image(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, str(path), max_pixels)
-    return as_rgb(swap_red_blue(pixels))
+    return data
+
+
+def _decoded(data: bytes, what: str, flags: int, max_pixels: int) -> Image:
+    if is_heif(data):
+        return decode_heif(data, what, max_pixels)
+    pixels = decode_image(data, flags, what, max_pixels)
+    return as_rgb(swap_red_blue(_stretched(pixels) if pixels.dtype == np.uint16 else pixels))
+
+
+def _stretched(pixels: np.ndarray) -> np.ndarray:
+    """Values of fewer bits than 16 (see `load_image`) brought to 0-65535; what is whiter than white is white."""
+    high = np.percentile(pixels.reshape(-1)[:: 1 + pixels.size // _MOST_LOOKED_AT], _WITHIN)
+    white = next((2**bits - 1 for bits in _DEPTHS if 0 < high < 2**bits), 65535)
+    if white == 65535:
+        return pixels
+    return np.round(np.minimum(pixels, white) * (65535 / white)).astype(np.uint16)
 
 
 def as_rgb(array: Any) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import mmap
 import os
 import re
 import time
@@ -18,7 +19,9 @@ import numpy as np
 from aue_crl_core.config import require
 from aue_crl_core.errors import ImageError
 from aue_crl_core.media.reading.completeness import missing_bytes
-from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES, load_image, swap_red_blue
+from aue_crl_core.media.reading.headers import FORMATS, read_header
+from aue_crl_core.media.reading.heif import is_heif
+from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES, load_picture, swap_red_blue
 from aue_crl_core.media.reading.ranges import WHOLE, FrameRange, Selection
 from aue_crl_core.types import Frame
 
@@ -57,6 +60,10 @@ class FrameSource(Protocol):
     def fps(self) -> float | None:
         """Frames a second, as the source states it; None for images, or where it doesn't."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """After reading: what the user should hear that is no error."""
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame that can be read, then raise `ImageError` if some could not."""
 
@@ -70,11 +77,12 @@ class SourceProblem:
     is_error: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class ImageSource:
     """One image file: one frame, index 0, time 0, no camera."""
 
     path: Path
+    notes: tuple[str, ...] = ()
     is_stream = False
     frame_count = 1
     fps = None
@@ -84,7 +92,9 @@ class ImageSource:
         return str(self.path)
 
     def __iter__(self) -> Iterator[Frame]:
-        yield Frame(load_image(self.path), source=self.name)
+        picture = load_picture(self.path)
+        self.notes = picture.notes
+        yield Frame(picture.image, source=self.name, scale=picture.scale)
 
 
 class VideoSource:
@@ -93,12 +103,15 @@ class VideoSource:
     `Frame.time_s` is the presentation time in seconds after the stream's start. Frames that the decoder could only
     guess (their data is damaged or cut off) are not yielded; the error at the end counts them. Of a `wanted` range
     index and time are those of the whole film; where the film ends before the range does, the error says so.
+    `threads` of the decoder may be set before reading; None: FFmpeg's own choice.
     """
 
     is_stream = True
+    notes = ()
 
     def __init__(self, name: str, wanted: FrameRange = WHOLE) -> None:
         self.name = name
+        self.threads: int | None = None
         self._wanted = wanted
 
     @property
@@ -129,6 +142,8 @@ class VideoSource:
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            if self.threads is not None:
+                stream.codec_context.thread_count = self.threads
             packets = chosen.packets(container.demux(stream), stream)
             while True:
                 try:
@@ -209,6 +224,7 @@ class CameraSource:
     is_stream = True
     frame_count = None
     fps = None
+    notes = ()
 
     def __init__(self, device: int | str, wanted: FrameRange = WHOLE) -> None:
         self._device = device
@@ -243,9 +259,10 @@ def resolve_sources(
 ) -> tuple[list[FrameSource], list[SourceProblem]]:
     """Turn what a user typed into sources, in the order typed; inside folders and globs in natural order (2 before 10).
 
-    An argument is an image file, a video file, a folder (searched recursively; hidden and other files are counted in a
-    note), a glob, a camera index, a device file under /dev, or a URL (`rtsp://...`). Of films and cameras the `wanted`
-    frames are read, images are refused beside a range. Nothing is decoded here.
+    An argument is an image file, a video file, a folder (searched recursively; a file whose name has no ending is an
+    image if its content says so; hidden and other files are counted in a note), a glob, a camera index, a device file
+    under /dev, or a URL (`rtsp://...`). Of films and cameras the `wanted` frames are read, images are refused beside a
+    range. Nothing is decoded here.
     """
     sources: list[FrameSource] = []
     problems: list[SourceProblem] = []
@@ -254,10 +271,14 @@ def resolve_sources(
         if os.path.isdir(argument):
             _add_files(argument, _files_below(path), wanted, sources, problems)
         elif os.path.isfile(argument):
-            source = _file_source(path, wanted)
+            source = _source_by_suffix(path, wanted) or _source_by_content(path, wanted)
             if source is None:
+                kinds = ", ".join((*FORMATS, "HEIC", "AVIF"))
                 problems.append(
-                    SourceProblem(argument, f"{path} is neither an image nor a video by its name and content")
+                    SourceProblem(
+                        argument,
+                        f"{path} is neither a video by its name nor an image by its content ({kinds}); save it as one",
+                    )
                 )
             else:
                 sources.append(source)
@@ -288,7 +309,11 @@ def _add_files(
     problems: list[SourceProblem],
 ) -> None:
     visible = [path for path in files if not path.name.startswith(".")]
-    found = [source for path in visible if (source := _source_by_suffix(path, wanted)) is not None]
+    found = [
+        source
+        for path in visible
+        if (source := _source_by_suffix(path, wanted) or (None if path.suffix else _source_by_content(path, wanted)))
+    ]
     sources.extend(found)
     skipped = len(files) - len(found)
     if not files:
@@ -320,12 +345,15 @@ def _source_by_suffix(path: Path, wanted: FrameRange) -> FrameSource | None:
     return VideoSource(str(path), wanted) if suffix in VIDEO_SUFFIXES else None
 
 
-def _file_source(path: Path, wanted: FrameRange) -> FrameSource | None:
-    """A file that the user named: by its suffix, or as an image if its first bytes say so."""
-    source = _source_by_suffix(path, wanted)
-    if source is None and cv2.haveImageReader(str(path)):
-        return ImageSource(path)
-    return source
+def _source_by_content(path: Path, wanted: FrameRange) -> FrameSource | None:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            header, heif = read_header(data), is_heif(data)
+    except (OSError, ValueError):  # ValueError: an empty file
+        return None
+    if header is not None and header.format == "GIF":
+        return VideoSource(str(path), wanted)
+    return ImageSource(path) if header is not None or heif else None
 
 
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:

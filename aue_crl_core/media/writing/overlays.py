@@ -14,7 +14,7 @@ import numpy as np
 
 from aue_crl_core.errors import ConfigError, OutputError
 from aue_crl_core.media.drawing.overlay import draw_overlay
-from aue_crl_core.media.reading.pixels import IMAGE_SUFFIXES, save_image
+from aue_crl_core.media.reading.pixels import WRITTEN_SUFFIXES, save_image
 from aue_crl_core.media.writing.closing import ClosesOnExit
 from aue_crl_core.media.writing.growing import GrowingFile
 from aue_crl_core.types import FacePrediction, Frame, Image
@@ -61,7 +61,7 @@ def open_overlay(path: str | Path, *, points: bool = True) -> OverlayWriter:
         return OverlayFolder(target, points)
     if suffix in VIDEO_OUTPUT_SUFFIXES:
         return OverlayVideo(target, points)
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in WRITTEN_SUFFIXES:
         return OverlayPicture(target, points)
     raise ConfigError(f"an overlay must end in .mp4, .mkv, .mov, .png or .jpg, or name a folder, got {str(path)!r}")
 

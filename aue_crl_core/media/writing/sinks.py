@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from typing_extensions import Self
 
+TABLE_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
+"""File name endings, lower case, of the tables that can be written."""
+
 _PARQUET_ROWS: Final = 1024
 _COMPRESSION: Final = "zstd"
+_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks"})
 
 
 class Sink(Protocol):
@@ -66,7 +70,7 @@ def open_sink(
         MissingDependencyError: `.parquet` without pyarrow.
     """
     path = Path(path)
-    kinds = {".jsonl": JsonlSink, ".csv": CsvSink, ".parquet": ParquetSink}
+    kinds = dict(zip(TABLE_SUFFIXES, (JsonlSink, CsvSink, ParquetSink), strict=True))
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
@@ -130,6 +134,21 @@ def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[s
     ]
 
 
+def flat_row(record: dict[str, Any], expressions: Sequence[str]) -> dict[str, Any]:
+    """A record (`FacePrediction.as_record`) with the columns of `csv_columns`."""
+    flat = {name: value for name, value in record.items() if name not in _NESTED}
+    if "success" in record:
+        flat["success"] = int(record["success"])
+    if "face_id" not in record:
+        return flat
+    flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
+    flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in expressions}
+    flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
+    for index, (x, y) in enumerate(record["landmarks"]):
+        flat |= {f"x_{index}": x, f"y_{index}": y}
+    return flat
+
+
 class CsvSink(ClosesOnExit):
     """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
 
@@ -142,26 +161,14 @@ class CsvSink(ClosesOnExit):
         self._add([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._add([self._flat(record) for record in _records(frame, predictions, self._every_frame)])
+        records = _records(frame, predictions, self._every_frame)
+        self._add([flat_row(record, self._expressions) for record in records])
         self._log.add(frame, len(predictions))
 
     def close(self) -> None:
         with closing(self._file):
             if not self._file.closed:
                 self._log.write_beside(self._file.path)
-
-    def _flat(self, record: dict[str, Any]) -> dict[str, Any]:
-        flat = {name: value for name, value in record.items() if name in self._columns}
-        if "success" in record:
-            flat["success"] = int(record["success"])
-        if "face_id" not in record:
-            return flat
-        flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
-        flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in self._expressions}
-        flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
-        for index, (x, y) in enumerate(record["landmarks"]):
-            flat |= {f"x_{index}": x, f"y_{index}": y}
-        return flat
 
     def _add(self, rows: list[dict[str, Any]]) -> None:
         text = io.StringIO(newline="")
@@ -170,37 +177,53 @@ class CsvSink(ClosesOnExit):
         self._file.end_piece()
 
 
+def require_pyarrow(purpose: str) -> None:
+    """Raise `MissingDependencyError` where `purpose` ("writing Parquet") lacks pyarrow."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "tables", purpose, import_failure(error, "pyarrow")) from error
+
+
+def arrow_schema(expressions: Sequence[str], every_frame: bool = False) -> pa.Schema:
+    """The JSONL record as typed, nested columns.
+
+    Raises:
+        MissingDependencyError: pyarrow is not there.
+    """
+    require_pyarrow("writing Parquet")
+    import pyarrow as pa
+
+    number = pa.float32()
+    return pa.schema(
+        [
+            ("source", pa.string()),
+            ("frame", pa.int64()),
+            ("time_s", pa.float64()),
+            ("face_id", pa.string()),
+            ("box", pa.list_(number)),
+            ("expression", pa.string()),
+            ("confidence", number),
+            ("probabilities", pa.struct([(name, number) for name in expressions])),
+            ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
+            ("landmarks", pa.list_(pa.list_(number))),
+            ("state", pa.string()),
+            *([("success", pa.bool_())] if every_frame else []),
+        ]
+    )
+
+
 class ParquetSink(ClosesOnExit):
-    """The JSONL record as typed, nested columns, in row groups of about 1024 faces, so that a film never fills memory.
+    """Columns of `arrow_schema`, in row groups of about 1024 faces, so that a film never fills memory.
 
     Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file. Before a
     group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
     def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            reason = import_failure(error, "pyarrow")
-            raise MissingDependencyError("pyarrow", "tables", "writing Parquet", reason) from error
-        number = pa.float32()
-        self._schema = pa.schema(
-            [
-                ("source", pa.string()),
-                ("frame", pa.int64()),
-                ("time_s", pa.float64()),
-                ("face_id", pa.string()),
-                ("box", pa.list_(number)),
-                ("expression", pa.string()),
-                ("confidence", number),
-                ("probabilities", pa.struct([(name, number) for name in expressions])),
-                ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
-                ("landmarks", pa.list_(pa.list_(number))),
-                ("state", pa.string()),
-                *([("success", pa.bool_())] if every_frame else []),
-            ]
-        )
+        self._schema = arrow_schema(expressions, every_frame)
+        import pyarrow.parquet as pq
+
         self._every_frame = every_frame
         self._log = FrameLog()
         self._path = path

@@ -274,7 +274,7 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
     assert run("missing.jpg", folder / "notes.txt") == 1
     complaint = capsys.readouterr().err
     assert "missing.jpg does not exist" in complaint
-    assert "notes.txt is neither an image nor a video" in complaint
+    assert "notes.txt is neither a video by its name nor an image by its content" in complaint
     assert "error: nothing to do" in complaint
     assert run(folder / "cut.jpg") == 1
     assert "error: not one frame could be read" in capsys.readouterr().err

@@ -40,6 +40,8 @@ NOT_LIVE = {
     "detector",
     "min_search_px",
     "hri",
+    "detections",
+    "markers",
     "face_source",
 }
 
@@ -244,3 +246,9 @@ def test_below_0_the_weights_say_what_is_uncertain():
 def test_a_number_beyond_float_is_out_of_range(name, value):
     with pytest.raises(ConfigError, match=rf"{name} must be in \["):
         Settings().changed({name: value})
+
+
+@pytest.mark.parametrize("name", ["detections", "markers"])
+def test_what_has_a_place_in_an_image_needs_images(name):
+    with pytest.raises(ConfigError, match="face_source must be camera where detections or markers is set, got 'crop"):
+        Settings(face_source="cropped", **{name: True})

@@ -124,3 +124,30 @@ def test_a_neutral_face_is_learned_and_forgotten_by_id(make, transport, ask, raf
     runtime.close()
     assert runtime.forget_neutral(face_id) == (False, f"no neutral face was learned for {face_id}")
     assert "not active" in runtime.calibrate(face_id, 0.1).result(timeout=0).message
+
+
+def test_the_words_of_other_packages_are_offered_where_asked_for_and_made_for_somebody(
+    make, transport, ask, photograph
+):
+    names = {"~/detections", "~/markers"}
+    make().close()
+    assert all(topic.name not in names for topic in transport.published)
+    runtime = make(detections=True, markers=True)
+    assert names <= transport.outputs()
+    runtime.activate()
+    ask(photograph)
+    assert transport.results("~/detections") == transport.results("~/markers") == []
+    transport.listened |= names
+    ask(photograph, START_NS + 1)
+    ask(photograph, START_NS + 2)
+    assert [d.id for d in transport.results("~/detections")[0].detections] == ["f1"]
+    assert {marker.ns for marker in transport.results("~/markers")[0].markers} == {"f1"}
+    runtime.close()
+    assert transport.outputs() == set()
+
+
+def test_somebody_who_listens_to_detections_only_is_listened_for(make, transport):
+    transport.listened = {"~/detections"}
+    runtime = make(detections=True)
+    runtime.activate()
+    assert runtime.subscribed

@@ -96,6 +96,8 @@ def test_a_jpeg_marker_without_a_length_hides_no_frame_header(marker):
         b"\x76\x2f\x31\x01" + bytes(40),
         b"\xff\x4f\xff\x51" + bytes(4) + struct.pack(">II", 90, 80),
         b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
+        b"II+\0" + struct.pack("<HHQ", 8, 0, 2**64 - 1),
+        b"BM is how this text begins, whose name has no ending",
         b"P5 12#30000\n 5 255\n",
         b"P5 99999999999 1\n255\n",
         b"\xff\xd8\xff\xd9",

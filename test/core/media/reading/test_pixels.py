@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from aue_crl_core.errors import ImageError, OutputError
-from aue_crl_core.media.reading.pixels import as_rgb, load_image, save_image
+from aue_crl_core.media.reading.pixels import as_rgb, load_image, load_picture, save_image
 
 
 def write(path, image, *options):
@@ -70,6 +70,69 @@ def test_exif_orientation_turns_the_image_upright(tmp_path, photograph_path, pho
     data = photograph_path.read_bytes()
     (tmp_path / "turned.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
     np.testing.assert_array_equal(load_image(tmp_path / "turned.jpg"), np.rot90(photograph, -1))
+
+
+def webp_chunk(name, content):
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+@pytest.mark.parametrize("before", [b"", b"Exif\0\0"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_webp_is_turned_by_its_exif_orientation_as_a_jpeg_is(tmp_path, photograph, orientation, before):
+    small = np.ascontiguousarray(photograph[60:90, 190:230, ::-1])
+    tiff = b"II*\0\x08\0\0\0" + struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    pixels = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()[12:]
+    head = webp_chunk(b"VP8X", b"\x08\0\0\0" + struct.pack("<HBHB", 39, 0, 29, 0))
+    content = b"WEBP" + head + pixels + webp_chunk(b"EXIF", before + tiff)
+    (tmp_path / "turned.webp").write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content)
+    jpeg, exif = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes(), b"Exif\0\0" + tiff
+    (tmp_path / "turned.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    image, expected = load_image(tmp_path / "turned.webp"), load_image(tmp_path / "turned.jpg")
+    assert np.abs(image.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_few_bits_stored_in_16_are_stretched_whatever_a_hot_pixel_says(tmp_path, photograph, bits):
+    grey = cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY)
+    deep = np.round(grey * ((2**bits - 1) / 255)).astype(np.uint16)
+    deep[7, 7] = 65535
+    image = load_image(write(tmp_path / "camera.png", deep))
+    assert image[7, 7].tolist() == [255, 255, 255]
+    image[7, 7] = grey[7, 7]
+    assert np.abs(image[..., 0].astype(int) - grey).max() <= 1
+
+
+def test_a_black_16_bit_picture_stays_black(tmp_path):
+    assert load_image(write(tmp_path / "cap.png", np.zeros((4, 5), np.uint16))).max() == 0
+
+
+def test_a_jpeg_beyond_the_bound_is_read_at_half_size_where_that_is_allowed(photograph_path, photograph):
+    whole = load_picture(photograph_path)
+    assert (whole.scale, whole.notes) == (1, ())
+    np.testing.assert_array_equal(whole.image, photograph)
+    half = load_picture(photograph_path, max_pixels=100_000)
+    assert (half.image.shape, half.scale) == ((300, 256, 3), 2)
+    assert np.abs(half.image - cv2.resize(photograph, (256, 300), interpolation=cv2.INTER_AREA).astype(int)).mean() < 3
+    assert "was read at half its width and height" in half.notes[0]
+    with pytest.raises(ImageError, match=r"0\.3 megapixels, at most 0\.28"):
+        load_picture(photograph_path, max_pixels=70_000)
+
+
+def test_other_kinds_are_not_reduced(tmp_path, photograph):
+    with pytest.raises(ImageError, match=r"at most 0\.1 are read"):
+        load_picture(write(tmp_path / "photo.png", photograph), max_pixels=100_000)
+
+
+@pytest.mark.parametrize("suffix", [".tiff", ".png", ".webp"])
+def test_a_file_of_several_pictures_says_that_one_was_read(tmp_path, photograph, suffix):
+    pillow = pytest.importorskip("PIL.Image")
+    first, second = (pillow.fromarray(np.ascontiguousarray(part)) for part in (photograph[:90], photograph[90:180]))
+    first.save(tmp_path / f"one{suffix}", lossless=True)
+    first.save(tmp_path / f"two{suffix}", save_all=True, append_images=[second], lossless=True)
+    assert load_picture(tmp_path / f"one{suffix}").notes == ()
+    picture = load_picture(tmp_path / f"two{suffix}")
+    np.testing.assert_array_equal(picture.image, photograph[:90])
+    assert "holds several pictures or a moving one; the first was read" in picture.notes[0]
 
 
 def test_missing_file(tmp_path):

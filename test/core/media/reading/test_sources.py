@@ -14,6 +14,8 @@ from aue_crl_core.errors import ImageError
 from aue_crl_core.media.reading.pixels import save_image
 from aue_crl_core.media.reading.sources import CameraSource, ImageSource, VideoSource, resolve_sources
 
+PORTRAIT = Path(__file__).parents[3] / "data" / "portrait.heic"
+
 
 def read(source):
     """All frames of a source, and the error it ends with (or None)."""
@@ -91,7 +93,37 @@ def test_a_named_file_is_known_by_its_content_too(tmp_path, photograph_path):
     (tmp_path / "notes.txt").write_text("some text that is no picture at all")
     sources, (problem,) = resolve_sources([str(tmp_path / "upload"), str(tmp_path / "notes.txt")])
     assert [type(source) for source in sources] == [ImageSource]
-    assert "notes.txt is neither an image nor a video" in problem.message
+    assert "notes.txt is neither a video by its name nor an image by its content" in problem.message
+
+
+def test_a_folders_files_without_an_ending_are_known_by_their_content(tmp_path, photograph_path):
+    for name, content in {
+        "upload": photograph_path.read_bytes(),
+        "from_a_phone": PORTRAIT.read_bytes(),
+        "notes": b"BM, or not to be, that is the question, but not of a picture",
+        "empty": b"",
+        "labels.csv": photograph_path.read_bytes(),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    sources, (note,) = resolve_sources([str(tmp_path)])
+    assert [source.path.name for source in sources] == ["from_a_phone", "upload"]
+    assert note.message.endswith("skipped 3 other files")
+
+
+def test_what_an_image_says_of_itself_is_told_after_it_was_read(tmp_path, photograph, photograph_path):
+    (source,), _ = resolve_sources([photograph_path])
+    (frame,) = source
+    assert (frame.scale, source.notes) == (1, ())
+
+
+def test_a_phones_picture_that_is_damaged_says_why(tmp_path):
+    path = tmp_path / "p.heic"
+    path.write_bytes(PORTRAIT.read_bytes()[:2000])
+    (source,), _ = resolve_sources([path])
+    frames, error = read(source)
+    assert frames == []
+    assert "p.heic" in error
+    assert "not a whole HEIC or AVIF file: cut short or damaged" in error
 
 
 def test_numbers_devices_and_urls():

@@ -15,7 +15,9 @@ from aue_crl_ros.transports.dds.types import DataTypes, dds_name, join_response,
 
 STORE = typestore()
 TYPES = DataTypes(STORE)
-OURS = sorted(name for name in STORE.fielddefs if name.startswith(("aue_crl/msg/", "hri_msgs/msg/")))
+OURS = sorted(
+    name for name in STORE.fielddefs if name.startswith(("aue_crl/msg/", "hri_msgs/msg/", "vision_msgs/msg/"))
+)
 
 
 # The same types as cyclonedds' own code generator would write them.

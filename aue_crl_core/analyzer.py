@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,13 +20,13 @@ from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector, ordered
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
 from aue_crl_core.faces.mirrored import MirroredEngine
-from aue_crl_core.faces.pose import head_pose
+from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
+from aue_crl_core.faces.sides import Sides, sided_units
 from aue_crl_core.faces.tracker import FaceTracker
 from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
 
-_SHARPNESS_SIZE = 96
 _SUPPORT_KEPT = 0.97
 """From frame to frame, of the detector's support for a face that is followed: half of it is left after 23 frames,
 unless a search finds the face again. So a false face does not live on one moment's error."""
@@ -51,13 +50,15 @@ class AnalyzerConfig:
     `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
     `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below` (None: the confidence that the
     weights' own validation asks for). With `mirror_stills` single images are read in the mirror as well (see
-    `MirroredEngine`); a camera's frames are not, its faces are seen many times.
+    `MirroredEngine`); a camera's frames are not, its faces are seen many times. With `sides` predictions say one-sided
+    action units too (see `faces.sides`), for two more runs of the network a face.
     """
 
     max_faces: int = 8
     detect_every: int = 5
     background_search: bool = False
     mirror_stills: bool = True
+    sides: bool = False
     lost_after_s: float = 1.0
     min_face_score: float = 0.5
     sure_face_score: float = 0.7
@@ -90,6 +91,7 @@ class FaceOutput:
     action_units: NDArray[np.float32]
     attention: NDArray[np.float32]
     quality: FaceQuality
+    sides: Sides = field(default_factory=dict)
 
 
 @dataclass
@@ -241,7 +243,11 @@ class FaceAnalyzer:
         maps = [map_from_points(face.points, self._preprocessing) for _, face in faces]
         crops = [crop_face(image, m, size) for (image, _), m in zip(faces, maps, strict=True)]
         points = np.stack([apply(inverse(m), f.points) for m, (_, f) in zip(maps, faces, strict=True)])
-        out = engine.predict(np.stack([c.image for c in crops]), points.astype(np.float32))
+        pixels = np.stack([crop.image for crop in crops])
+        out = engine.predict(pixels, points.astype(np.float32))
+        qualities = [face_quality(face, crop.image) for (_, face), crop in zip(faces, crops, strict=True)]
+        yaws = [quality.yaw if self.config.sides else math.nan for quality in qualities]
+        sides = sided_units(engine, pixels, points.astype(np.float32), yaws)
         return [
             FaceOutput(
                 face,
@@ -249,7 +255,8 @@ class FaceAnalyzer:
                 out.expression_probabilities[i],
                 out.action_units[i],
                 out.attention[i],
-                _quality(face, crops[i].image),
+                qualities[i],
+                sides[i],
             )
             for i, (_, face) in enumerate(faces)
         ]
@@ -367,6 +374,7 @@ class FaceAnalyzer:
             state=self._state(probabilities[expression], output.quality),
             attention=dict(zip(self.action_units, output.attention.tolist(), strict=True)),
             quality=output.quality,
+            sides=output.sides,
         )
 
     def _state(self, confidence: float, quality: FaceQuality) -> PredictionState:
@@ -386,14 +394,3 @@ def _id_prefix(number: int) -> str:
     """f, g, ..., z, a, ..., e for cameras 0 to 25, then two letters and more: letters only, so ids stay distinct."""
     letter = ascii_lowercase[(number + _FIRST_LETTER) % 26]
     return letter if number < 26 else _id_prefix(number // 26 - 1) + letter
-
-
-def _quality(face: LocatedFace, crop: Image) -> FaceQuality:
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    if grey.shape[0] != _SHARPNESS_SIZE:
-        grey = cv2.resize(grey, (_SHARPNESS_SIZE, _SHARPNESS_SIZE), interpolation=cv2.INTER_AREA)
-    sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
-    pose = head_pose(face.points)
-    return FaceQuality(
-        max(face.box.w, face.box.h), sharpness, face.score, yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll
-    )

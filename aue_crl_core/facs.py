@@ -150,10 +150,24 @@ MIRRORED_POINTS: Final = (
 )
 """Index of the point that takes place i after a horizontal flip."""
 
+MIDDLE_POINTS: Final = frozenset(i for i, mirrored in enumerate(MIRRORED_POINTS) if i == mirrored)
+"""Points on the line between the halves of a face."""
+
 RIGHT_EYE: Final = (36, 37, 38, 39, 40, 41)
 """The subject's right eye (left in the image); 36 is its outer corner."""
 LEFT_EYE: Final = (42, 43, 44, 45, 46, 47)
 """The subject's left eye (right in the image); 45 is its outer corner."""
+
+RIGHT_POINTS: Final = frozenset({*range(8), *range(17, 22), 31, 32, *RIGHT_EYE, 48, 49, 50, 58, 59, 60, 61, 67})
+LEFT_POINTS: Final = frozenset(range(NUM_POINTS)) - MIDDLE_POINTS - RIGHT_POINTS
+"""Points on the subject's right (left in the image) and left half."""
+
+SIDES: Final = ("left", "right")
+"""Of the face, the subject's own."""
+SIDED_UNITS: Final = (2, 4, 12, 20)
+"""AUs that are told apart by side: those whose difference follows that of a face mesh's blendshapes (the model card
+says how well)."""
+
 OUTER_EYE_CORNERS: Final = (36, 45)
 
 FACE_CONTOURS: Final = (

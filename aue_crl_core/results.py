@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -70,7 +70,7 @@ def to_arrow(results: Iterable[Result]) -> pa.Table:
         MissingDependencyError: pyarrow is not there.
     """
     records = _records(results)
-    schema = arrow_schema(_expressions(records))
+    schema = arrow_schema(_expressions(records), sides=_sided(records))
     import pyarrow as pa
 
     return pa.Table.from_pylist(records, schema=schema)
@@ -88,7 +88,8 @@ def to_pandas(results: Iterable[Result]) -> pd.DataFrame:
         raise MissingDependencyError("pandas", "pandas", "a data frame", import_failure(error, "pandas")) from error
     records = _records(results)
     expressions = _expressions(records)
-    return pd.DataFrame([flat_row(record, expressions) for record in records], columns=csv_columns(expressions))
+    columns = csv_columns(expressions, sides=_sided(records))
+    return pd.DataFrame([flat_row(record, expressions) for record in records], columns=columns)
 
 
 def plot(results: Iterable[Result]) -> Figure:
@@ -106,6 +107,10 @@ def plot(results: Iterable[Result]) -> Figure:
 
 def _records(results: Iterable[Result]) -> list[dict[str, object]]:
     return [face.as_record(result.frame) for result in results for face in result.faces]
+
+
+def _sided(records: Iterable[Mapping[str, object]]) -> bool:
+    return any("sides" in record for record in records)
 
 
 def _expressions(records: Sequence[dict[str, object]]) -> Sequence[str]:

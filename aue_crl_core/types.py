@@ -114,7 +114,8 @@ class FacePrediction:
     `probabilities` sums to 1 over the model's vocabulary, in label order; `expression` is its largest entry (after
     `TemporalFilter` the label in force) and `confidence` that entry's value; `action_units` FACS code -> probability in
     [0, 1]; `attention` FACS code -> weight, summing to 1; `landmarks` 68x2 float32 image pixels; `face_id` begins with
-    a letter (REP-155).
+    a letter (REP-155). `sides`: side ("left", "right", the person's own) -> FACS code -> probability, for the AUs that
+    are told apart by side; empty where that was not asked for, or the head is turned away. It is of this frame alone.
     """
 
     face_id: str
@@ -127,6 +128,7 @@ class FacePrediction:
     state: PredictionState = "ok"
     attention: Mapping[int, float] = field(default_factory=dict)
     quality: FaceQuality | None = None
+    sides: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def in_source(self, frame: Frame) -> FacePrediction:
         """The same with `box` and `landmarks` in pixels of the frame's source, where its image is a reduced one."""
@@ -140,7 +142,7 @@ class FacePrediction:
         """The JSONL record of the CLI: plain Python values only, numbers rounded to 4 (points: 1) decimals; places are
         those of `in_source`."""
         here = self.in_source(frame)
-        return {
+        record: dict[str, object] = {
             "source": frame.source,
             "frame": frame.index,
             "time_s": round(float(frame.time_s), 4),
@@ -153,3 +155,8 @@ class FacePrediction:
             "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in here.landmarks],
             "state": self.state,
         }
+        if self.sides:
+            record["sides"] = {
+                side: {str(unit): round(float(p), 4) for unit, p in units.items()} for side, units in self.sides.items()
+            }
+        return record

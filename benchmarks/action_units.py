@@ -8,7 +8,9 @@ has blendshapes (`prepare` with the face mesh):
 - `follows`: Spearman's correlation of the AU with the mesh's measurement of it (the first of `EVIDENCE`) among the
   faces of one expression, mean over the expressions with 30 faces or more, weighted by their faces;
 - `explained`: the share of the AU's variance that a linear map of the network's expression probabilities explains: 1
-  says no more than the expression does.
+  says no more than the expression does;
+- `sides`: Spearman's correlation of the difference between left and right (`faces.sides`, in log-odds) with that of the
+  blendshapes, over the faces that are turned little enough.
 
 Where the index has human AU labels: area under the ROC curve, and F1 at 0.5. Writes `action_units.md` and a sheet of
 the twelve faces with most and least of each AU within `--expression` into `--output`. Choose on validation splits.
@@ -27,8 +29,9 @@ import numpy as np
 from labelled import labelled_faces
 from numpy.typing import NDArray
 
-from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.data.au_evidence import EVIDENCE, measurement
+from aue_crl_core.data.face_mesh import BLENDSHAPES
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.evaluation.au_metrics import compute_action_units
 from aue_crl_core.faces.crop import cut, map_from_points
@@ -37,6 +40,8 @@ from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FacePrediction, Image
 
 SEEN: Final = tuple(i for i, unit in enumerate(ACTION_UNITS) if EVIDENCE[unit].sight == "seen")
+SIDED: Final = {2: "browOuterUp", 4: "browDown", 12: "mouthSmile", 20: "mouthStretch"}
+"""AU -> the blendshape that there is of either side."""
 _LEAST_FACES: Final = 30
 _SHEET: Final = 12
 
@@ -70,6 +75,18 @@ def follows(said: NDArray[np.float64], shown: NDArray[np.float64], labels: NDArr
     return total / faces if faces else None
 
 
+def sides_follow(readings: Sequence[Reading], unit: int) -> float | None:
+    """How the difference of an AU between left and right follows the blendshapes'; None for one without sides."""
+    both = [r for r in readings if r.face.sides and r.record.blendshapes is not None]
+    if unit not in SIDED or len(both) < _LEAST_FACES:
+        return None
+    left, right = (BLENDSHAPES.index(SIDED[unit] + side) for side in ("Left", "Right"))
+    shown = np.array([r.record.blendshapes[left] - r.record.blendshapes[right] for r in both])
+    said = np.clip([[r.face.sides[side][unit] for side in ("left", "right")] for r in both], 1e-4, 1 - 1e-4)
+    odds = np.log(said / (1 - said))
+    return _spearman(odds[:, 0] - odds[:, 1], shown)
+
+
 def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     ranks = []
     for values in (a, b):
@@ -99,8 +116,8 @@ def text(readings: Sequence[Reading], index: DatasetIndex) -> str:
     by_unit = {} if human is None else {u.unit: u for u in human.units}
     lines = [f"{len(readings)} faces, {len(known)} of them with the face mesh's evidence", ""]
     lines += [
-        "| AU | | follows | explained | mean | at least 0.5 | AUC | F1 |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| AU | | follows | explained | mean | at least 0.5 | AUC | F1 | sides |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     followed: list[float] = []
     for i, unit in enumerate(ACTION_UNITS):
@@ -110,12 +127,12 @@ def text(readings: Sequence[Reading], index: DatasetIndex) -> str:
         followed.append(np.nan if value is None else value)
         scores = by_unit.get(unit)
         cells = [value, shares[i], said[:, i].mean(), (said[:, i] >= 0.5).mean()]
-        cells += [scores.auc if scores else None, scores.f1 if scores else None]
+        cells += [scores.auc if scores else None, scores.f1 if scores else None, sides_follow(readings, unit)]
         lines.append(f"| {unit} | {ACTION_UNIT_NAMES[unit]} | " + " | ".join(_shown(c) for c in cells) + " |")
     for name, chosen in (("17", range(len(ACTION_UNITS))), (f"{len(SEEN)} that geometry shows", SEEN)):
         scores = [by_unit[ACTION_UNITS[i]] for i in chosen if ACTION_UNITS[i] in by_unit]
         cells = [_shown(c) for c in (np.mean([followed[i] for i in chosen]), shares[list(chosen)].mean())]
-        cells += ["", "", _shown(_mean([s.auc for s in scores])), _shown(_mean([s.f1 for s in scores]))]
+        cells += ["", "", _shown(_mean([s.auc for s in scores])), _shown(_mean([s.f1 for s in scores])), ""]
         lines.append(f"| mean of {name} | | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -165,7 +182,7 @@ def main() -> None:
     index = DatasetIndex.read(options.data).select(options.split)
     if options.most:
         index = DatasetIndex(index.layout, index.vocabulary, index.root, index.records[: options.most], index.file)
-    analyzer = FaceAnalyzer.load(options.weights, engine=options.engine)
+    analyzer = FaceAnalyzer.load(options.weights, engine=options.engine, config=AnalyzerConfig(sides=True))
     readings = read_all(analyzer, index)
     options.output.mkdir(parents=True, exist_ok=True)
     table = text(readings, index)

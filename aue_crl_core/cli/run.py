@@ -114,6 +114,9 @@ def command(
     min_face: Annotated[
         float, typer.Option(metavar="PX", help="Side of the smallest face searched for, in pixels.")
     ] = DEFAULT_MIN_FACE_PX,
+    sides: Annotated[
+        bool, typer.Option("--sides", help="Action units of the left and of the right half of each face as well.")
+    ] = False,
     detector: Annotated[
         DetectorName, typer.Option(help="How faces are found; none: every image is a face crop already.")
     ] = "auto",
@@ -156,7 +159,7 @@ def command(
         raise typer.Exit(1)
     _check_cameras(found)
     course = _course(found, smoothed, events, neutral, view)
-    config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every)
+    config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every, sides=sides)
     if workers is not None:
         require(
             course is None and overlay is None,
@@ -182,13 +185,12 @@ def command(
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        sink = stack.enter_context(_open_output(output, analyzer.expressions, every_frame)) if output else None
+        shape = {"expressions": analyzer.expressions, "every_frame": every_frame, "sides": sides}
+        sink = stack.enter_context(_open_output(output, **shape)) if output else None
         over_time = None
         if course is not None:
             course = replace(course, temporal=replace(course.temporal, uncertain_below=analyzer.uncertain_below))
-            steady = (
-                stack.enter_context(_open_output(smoothed, analyzer.expressions, every_frame)) if smoothed else None
-            )
+            steady = stack.enter_context(_open_output(smoothed, **shape)) if smoothed else None
             told = stack.enter_context(EventSink(events)) if events else None
             hub = stack.enter_context(opened_view(view_address, not view_no_pixels)) if view else None
             watcher = None if hub is None else _watcher(hub, tally)
@@ -239,10 +241,10 @@ def _watcher(hub: Hub, tally: Tally) -> Watcher:
     return show
 
 
-def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:
+def _open_output(path: Path, expressions: Sequence[str], every_frame: bool, sides: bool) -> Sink:
     if str(path) == "-":
         return JsonlSink(Path("/dev/stdout"), expressions, every_frame, side_file=False)
-    return open_sink(path, expressions=expressions, every_frame=every_frame)
+    return open_sink(path, expressions=expressions, every_frame=every_frame, sides=sides)
 
 
 def _open_drawing(path: str, sources: Sequence[FrameSource]) -> OverlayWriter:

@@ -139,7 +139,7 @@ def _read(source: FrameSource, settings: CorpusSettings, target: Path) -> Outcom
     if isinstance(source, VideoSource):
         source.threads = settings.threads
     frames, faces, problem = 0, 0, ""
-    with ParquetSink(target, analyzer.expressions, settings.every_frame) as sink:
+    with ParquetSink(target, analyzer.expressions, settings.every_frame, settings.analyzer.sides) as sink:
         try:
             for result in read_source(source, analyzer):
                 sink.write(result.frame, result.faces)

@@ -42,13 +42,10 @@ _FIT: Final = np.linalg.pinv(_CENTRED)
 _FLATTEST: Final = 1e-3
 
 _HIDES_A_SIDE: Final = math.radians(35)
-_MIDDLE: Final = frozenset(i for i, mirrored in enumerate(facs.MIRRORED_POINTS) if i == mirrored)
-_RIGHT: Final = frozenset({*range(8), *range(17, 22), 31, 32, *facs.RIGHT_EYE, 48, 49, 50, 58, 59, 60, 61, 67})
-_LEFT: Final = frozenset(range(facs.NUM_POINTS)) - _MIDDLE - _RIGHT
 _REGIONS: Final = tuple(centre for unit in facs.ACTION_UNITS for centre in facs.REGION_CENTRES[unit])
 _CENTRES: Final = np.array([[(i in c) / len(c) for i in range(facs.NUM_POINTS)] for c in _REGIONS])
-_ON_LEFT: Final = np.array([_LEFT.issuperset(centre) for centre in _REGIONS])
-_ON_RIGHT: Final = np.array([_RIGHT.issuperset(centre) for centre in _REGIONS])
+_ON_LEFT: Final = np.array([facs.LEFT_POINTS.issuperset(centre) for centre in _REGIONS])
+_ON_RIGHT: Final = np.array([facs.RIGHT_POINTS.issuperset(centre) for centre in _REGIONS])
 
 
 @dataclass(frozen=True, slots=True)

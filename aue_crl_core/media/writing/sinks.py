@@ -32,7 +32,7 @@ TABLE_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
 
 _PARQUET_ROWS: Final = 1024
 _COMPRESSION: Final = "zstd"
-_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks"})
+_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks", "sides"})
 
 
 class Sink(Protocol):
@@ -56,7 +56,11 @@ class Sink(Protocol):
 
 
 def open_sink(
-    path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRESSIONS, every_frame: bool = False
+    path: str | Path,
+    *,
+    expressions: Sequence[str] = facs.BASIC_EXPRESSIONS,
+    every_frame: bool = False,
+    sides: bool = False,
 ) -> Sink:
     """Open a table for writing, by suffix `.jsonl`, `.csv` or `.parquet`; folders are made, an old file is replaced.
 
@@ -64,6 +68,7 @@ def open_sink(
         path: the file.
         expressions: the model's class names in label order; CSV and Parquet have a column or field for each.
         every_frame: a frame without a face has a row too, and all rows a column `success`: whether there is a face.
+        sides: CSV and Parquet have columns for one-sided action units; JSONL has them wherever a prediction does.
 
     Raises:
         ConfigError: another suffix, or the file cannot be written.
@@ -74,7 +79,7 @@ def open_sink(
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
-        return kinds[path.suffix.lower()](path, expressions, every_frame)
+        return kinds[path.suffix.lower()](path, expressions, every_frame, sides)
     except OutputError as error:
         raise ConfigError(f"output {error}") from error
     except OSError as error:
@@ -96,7 +101,12 @@ class JsonlSink(ClosesOnExit):
     """
 
     def __init__(
-        self, path: Path, expressions: Sequence[str], every_frame: bool = False, side_file: bool = True
+        self,
+        path: Path,
+        expressions: Sequence[str],
+        every_frame: bool = False,
+        sides: bool = False,
+        side_file: bool = True,
     ) -> None:
         self._file = GrowingFile(path)
         self._every_frame = every_frame
@@ -116,12 +126,12 @@ class JsonlSink(ClosesOnExit):
                 self._log.write_beside(self._file.path)
 
 
-def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[str]:
+def csv_columns(expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> list[str]:
     """The CSV header: plain values only, so that any spreadsheet reads it.
 
     `source, frame, time_s, face_id, box_x, box_y, box_w, box_h` (px), `expression, confidence, state`, `p_<expression>`
     (blanks as `_`), `au_<FACS code>`, and the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order of OpenFace);
-    with `every_frame`, at the end, `success`, 1 or 0.
+    with `every_frame`, at the end, `success`, 1 or 0; with `sides` then `au_<FACS code>_left`, `au_<FACS code>_right`.
     """
     return [
         *("source", "frame", "time_s", "face_id"),
@@ -131,6 +141,7 @@ def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[s
         *(f"au_{unit}" for unit in facs.ACTION_UNITS),
         *(f"{axis}_{point}" for axis in "xy" for point in range(facs.NUM_POINTS)),
         *(["success"] if every_frame else []),
+        *([f"au_{unit}_{side}" for unit in facs.SIDED_UNITS for side in facs.SIDES] if sides else []),
     ]
 
 
@@ -144,6 +155,8 @@ def flat_row(record: dict[str, Any], expressions: Sequence[str]) -> dict[str, An
     flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
     flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in expressions}
     flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
+    for side, units in record.get("sides", {}).items():
+        flat |= {f"au_{unit}_{side}": value for unit, value in units.items()}
     for index, (x, y) in enumerate(record["landmarks"]):
         flat |= {f"x_{index}": x, f"y_{index}": y}
     return flat
@@ -152,12 +165,12 @@ def flat_row(record: dict[str, Any], expressions: Sequence[str]) -> dict[str, An
 class CsvSink(ClosesOnExit):
     """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
 
-    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
+    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> None:
         self._expressions = tuple(expressions)
         self._every_frame = every_frame
         self._log = FrameLog()
         self._file = GrowingFile(path)
-        self._columns = csv_columns(expressions, every_frame)
+        self._columns = csv_columns(expressions, every_frame, sides)
         self._add([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
@@ -172,7 +185,7 @@ class CsvSink(ClosesOnExit):
 
     def _add(self, rows: list[dict[str, Any]]) -> None:
         text = io.StringIO(newline="")
-        csv.DictWriter(text, self._columns).writerows(rows)
+        csv.DictWriter(text, self._columns, extrasaction="ignore").writerows(rows)
         self._file.write(text.getvalue().encode())
         self._file.end_piece()
 
@@ -185,7 +198,7 @@ def require_pyarrow(purpose: str) -> None:
         raise MissingDependencyError("pyarrow", "tables", purpose, import_failure(error, "pyarrow")) from error
 
 
-def arrow_schema(expressions: Sequence[str], every_frame: bool = False) -> pa.Schema:
+def arrow_schema(expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> pa.Schema:
     """The JSONL record as typed, nested columns.
 
     Raises:
@@ -195,6 +208,7 @@ def arrow_schema(expressions: Sequence[str], every_frame: bool = False) -> pa.Sc
     import pyarrow as pa
 
     number = pa.float32()
+    one_side = pa.struct([(str(unit), number) for unit in facs.SIDED_UNITS])
     return pa.schema(
         [
             ("source", pa.string()),
@@ -209,6 +223,7 @@ def arrow_schema(expressions: Sequence[str], every_frame: bool = False) -> pa.Sc
             ("landmarks", pa.list_(pa.list_(number))),
             ("state", pa.string()),
             *([("success", pa.bool_())] if every_frame else []),
+            *([("sides", pa.struct([(side, one_side) for side in facs.SIDES]))] if sides else []),
         ]
     )
 
@@ -220,8 +235,8 @@ class ParquetSink(ClosesOnExit):
     group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
-    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
-        self._schema = arrow_schema(expressions, every_frame)
+    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> None:
+        self._schema = arrow_schema(expressions, every_frame, sides)
         import pyarrow.parquet as pq
 
         self._every_frame = every_frame

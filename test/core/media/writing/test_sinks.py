@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,23 @@ def test_every_frame_has_a_row_where_that_is_asked_for(tmp_path, frame, predict,
         *("fear", frame.source),
         *(8, 0.32),
     )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_one_sided_units_have_columns_where_asked_for(tmp_path, frame, predict, suffix):
+    sides = {"left": dict.fromkeys(facs.SIDED_UNITS, 0.75), "right": dict.fromkeys(facs.SIDED_UNITS, 0.25)}
+    faces = [replace(predict("f1", "happiness"), sides=sides), predict("f2", "fear", shift=(40, 3))]
+    for name, asked in (("with", True), ("without", False)):
+        with open_sink(tmp_path / (name + suffix), sides=asked) as sink:
+            sink.write(frame, faces)
+    if suffix == ".csv":
+        told, turned_away = csv.DictReader((tmp_path / "with.csv").open())
+        assert (told["au_12_left"], told["au_12_right"], turned_away["au_12_left"]) == ("0.75", "0.25", "")
+        assert (tmp_path / "without.csv").read_text().splitlines()[0].split(",") == csv_columns(facs.BASIC_EXPRESSIONS)
+    else:
+        told, turned_away = read_rows(tmp_path / f"with{suffix}")
+        assert (told["sides"]["left"]["12"], told["sides"]["right"]["12"]) == (0.75, 0.25)
+        assert not turned_away.get("sides")
 
 
 def test_the_csv_header_is_there_before_any_face(tmp_path):

@@ -14,6 +14,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rosidl_runtime_py.utilities import get_message
 
+from aue_crl_core import receive_buffers
 from aue_crl_ros.transports.transport import Qos
 
 _TYPE_CODES: Final = {"f4": "f", "f8": "d", "u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i"}
@@ -43,6 +44,8 @@ def _field(value: Any, field_type: str) -> Any:
 
 class RosTransport:
     """A node's topics. `on_matched` is called when a subscription comes or goes, on distributions that tell."""
+
+    buffer_remedy = receive_buffers.REMEDY
 
     def __init__(self, node: Node, on_matched: Callable[[], None] | None = None) -> None:
         self._node = node

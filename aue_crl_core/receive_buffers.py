@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Final
 
 LIMIT: Final = "net.core.rmem_max"
+USUAL: Final = "net.core.rmem_default"
 ENOUGH: Final = 32 << 20
 """Bytes: a few raw images of 1920x1080, 6 MB each and twice that in the kernel's books."""
 REMEDY: Final = f"sudo sysctl -w {LIMIT}={ENOUGH}"
+REMEDY_OF_DEFAULT: Final = f"{REMEDY} {USUAL}={ENOUGH}"
+"""For programs that ask for no size, and get the usual one."""
 REMEDY_FOR_GOOD: Final = f"echo {LIMIT}={ENOUGH} | sudo tee /etc/sysctl.d/60-large-images.conf"
 
 

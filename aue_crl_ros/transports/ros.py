@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+from rclpy import get_rmw_implementation_identifier
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
@@ -45,12 +46,16 @@ def _field(value: Any, field_type: str) -> Any:
 class RosTransport:
     """A node's topics. `on_matched` is called when a subscription comes or goes, on distributions that tell."""
 
-    buffer_remedy = receive_buffers.REMEDY
-
     def __init__(self, node: Node, on_matched: Callable[[], None] | None = None) -> None:
         self._node = node
         self._on_matched = on_matched
         self.messages = RosMessages()
+
+    @property
+    def buffer_remedy(self) -> str:
+        """Cyclone DDS asks for all that it may have (`large_receive_buffers`); Fast DDS takes the usual size."""
+        cyclone = get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
+        return receive_buffers.REMEDY if cyclone else receive_buffers.REMEDY_OF_DEFAULT
 
     def now_ns(self) -> int:
         """The node's clock, simulated with `use_sim_time`."""

@@ -111,10 +111,9 @@ class ExpressionRuntime:
         """What is lost and what to do about it, while datagrams are being lost; else empty."""
         if not self.active or not self._losses.recent:
             return ""
-        missing = sum(camera.missing for camera in self.session.statistics.snapshot().values())
         return (
-            f"images are lost on their way: {self.lost_datagrams} datagrams did not fit the receive buffer, by their "
-            f"stamps {missing} images are missing; {self._transport.buffer_remedy}, or image_transport:=compressed"
+            f"images are lost on their way: {self.lost_datagrams} datagrams did not fit the receive buffer; "
+            f"{self._transport.buffer_remedy}, or image_transport:=compressed"
         )
 
     @property

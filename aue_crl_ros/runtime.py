@@ -24,6 +24,7 @@ from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.session.calibrations import CalibrationResult
 from aue_crl_ros.session.readings import Observation
 from aue_crl_ros.session.session import Session
+from aue_crl_ros.transports.sockets import DatagramLosses
 from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR, Publisher, Subscription, Transport
 
 _STEP_S: Final = 0.2
@@ -86,6 +87,8 @@ class ExpressionRuntime:
         self._model.publish(conversions.model_description(transport.messages, self.facts, header))
         self._inputs: list[Subscription | HriFaces] = []
         self._opened_s = 0.0
+        self._losses = DatagramLosses()
+        self._losses_told = False
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure = ""
@@ -111,6 +114,21 @@ class ExpressionRuntime:
         return time.monotonic() - self._opened_s if self._inputs else 0.0
 
     @property
+    def lost_datagrams(self) -> int:
+        """How many the kernel dropped for want of room in this process's sockets while images were taken in."""
+        return self._losses.count
+
+    @property
+    def losing(self) -> str:
+        """What is lost and what to do about it, while datagrams are being lost; else empty."""
+        if not self.active or not self._losses.recent:
+            return ""
+        return (
+            f"images are lost on their way: {self.lost_datagrams} datagrams did not fit the receive buffer; "
+            f"{self._transport.buffer_remedy}, or image_transport:=compressed"
+        )
+
+    @property
     def failure(self) -> str:
         """What ended the worker, if something did; empty while all is well."""
         return self._failure
@@ -121,6 +139,8 @@ class ExpressionRuntime:
             return
         self._stop.clear()
         self._failure = ""
+        self._losses.begin()
+        self._losses_told = False
         self._worker = threading.Thread(target=self._work, name="aue_crl", daemon=True)
         self._worker.start()
         self.poll()
@@ -149,7 +169,10 @@ class ExpressionRuntime:
         self._engine.close()
 
     def poll(self) -> None:
-        """Subscribe when somebody has begun to listen, unsubscribe when nobody does any more; end silent faces."""
+        """Subscribe when somebody has begun to listen, unsubscribe when nobody does any more; end silent faces.
+
+        Once an activation it logs that images are being lost.
+        """
         if self._hri is not None and self.active:
             self._hri.expire()
         wanted = self.active and not self._failure and self._wanted()
@@ -158,6 +181,11 @@ class ExpressionRuntime:
             self._opened_s = time.monotonic()
         elif not wanted and self._inputs:
             self._close_inputs()
+        if self._inputs:
+            self._losses.look()
+            if self.losing and not self._losses_told:
+                self._transport.log("warn", self.losing)
+                self._losses_told = True
 
     def calibrate(self, face_id: str, duration_s: float) -> Future[CalibrationResult]:
         """Learn a face's neutral expression, as the service asks; see `Session.calibrate`."""
@@ -220,6 +248,7 @@ class ExpressionRuntime:
         for source in self._inputs:
             source.close()
         self._inputs = []
+        self.session.statistics.pause()
 
     def _offer_debug_image(self) -> None:
         wanted = self._settings.debug_image and not self._settings.privacy

@@ -98,10 +98,20 @@ def processor_s(pid: int) -> float:
 class Run:
     """Publishes one picture at a rate and keeps what comes back."""
 
-    def __init__(self, transport: Transport, image: np.ndarray) -> None:
+    def __init__(self, transport: Transport, image: np.ndarray, compressed: bool = False) -> None:
+        """`image`, HxWx3 uint8 RGB, goes out raw, or as JPEG."""
         self._transport = transport
-        self._image = np.ascontiguousarray(image).reshape(-1)
-        self._publisher = transport.publisher(TOPIC, "sensor_msgs/msg/Image", CAMERA)
+        if compressed:
+            topic, type_name = f"{TOPIC}/compressed", "sensor_msgs/msg/CompressedImage"
+            jpeg = cv2.imencode(".jpg", image[..., ::-1])[1]
+            self._fields: dict[str, Any] = {"format": "jpeg", "data": jpeg.reshape(-1)}
+        else:
+            topic, type_name = TOPIC, "sensor_msgs/msg/Image"
+            height, width = image.shape[:2]
+            self._fields = {"height": height, "width": width, "encoding": "rgb8", "is_bigendian": 0, "step": 3 * width}
+            self._fields["data"] = np.ascontiguousarray(image).reshape(-1)
+        self._type_name = type_name
+        self._publisher = transport.publisher(topic, type_name, CAMERA)
         self.latencies: list[float] = []
         self.faces: list[int] = []
         self.dropped: list[int] = []
@@ -140,17 +150,7 @@ class Run:
         new, now_ns = self._transport.messages.new, self._transport.now_ns()
         stamp = new("builtin_interfaces/msg/Time", sec=now_ns // 10**9, nanosec=now_ns % 10**9)
         header = new("std_msgs/msg/Header", stamp=stamp, frame_id="bench")
-        message = new(
-            "sensor_msgs/msg/Image",
-            header=header,
-            height=480,
-            width=640,
-            encoding="rgb8",
-            is_bigendian=0,
-            step=1920,
-            data=self._image,
-        )
-        self._publisher.publish(message)
+        self._publisher.publish(new(self._type_name, header=header, **self._fields))
 
     def _take(self, message: Any) -> None:
         stamp = message.header.stamp

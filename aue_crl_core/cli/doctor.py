@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from aue_crl_core import __version__
+from aue_crl_core import __version__, receive_buffers
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli import console as screen
 from aue_crl_core.cli.demo import photograph_path
@@ -69,6 +69,7 @@ def command() -> None:
     if trial.note:
         console.print(trial.note, style="dim", soft_wrap=True)
     works = [_print_detectors(console, trial), _print_engines(console, trial)]
+    _print_limits(console)
     if not all(works):
         console.print("The base path does not work here: see the lines marked 'broken'.", style="red")
         raise typer.Exit(1)
@@ -218,6 +219,20 @@ def _try_engine(engine: EngineName, device: str, trial: _Trial) -> str:
         return f"runs in {spent:.0f} ms (points and network)"
     best = int(face.probabilities.argmax())
     return f"{analyzer.expressions[best]} {face.probabilities[best]:.0%} in {spent:.0f} ms (points and network)"
+
+
+def _print_limits(console: Console) -> None:
+    """What the kernel lets a node's sockets hold, and the lines that raise it."""
+    limit = receive_buffers.receive_limit()
+    if limit is None:
+        return
+    said = f"Images over the network: {receive_buffers.LIMIT} is {limit}"
+    if limit >= receive_buffers.ENOUGH:
+        console.print(f"{said}, room for large raw ones.")
+        return
+    console.print(f"{said}: a node may lose raw images of 1280x720 and more. To raise it now, and at every start:")
+    for line in (receive_buffers.REMEDY, receive_buffers.REMEDY_FOR_GOOD):
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def _verdict(works: bool, needed: bool) -> Text:

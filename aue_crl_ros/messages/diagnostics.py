@@ -44,6 +44,9 @@ def _node_status(messages: Messages, name: str, runtime: ExpressionRuntime | Non
         return _status(messages, ERROR, name, f"stopped: {runtime.failure}; deactivate and activate", name, values)
     if not runtime.active:
         return _status(messages, OK, name, "inactive: images are not read", name, values)
+    values["lost datagrams"] = str(runtime.lost_datagrams)
+    if runtime.losing:
+        return _status(messages, WARN, name, runtime.losing, name, values)
     text = "reading images" if runtime.subscribed else "active; nobody listens, so images are not read"
     return _status(messages, OK, name, text, name, values)
 
@@ -64,6 +67,7 @@ def _camera_status(messages: Messages, name: str, hardware: str, s: CameraStatis
         "received": str(s.received),
         "dropped": str(s.dropped),
         "failed": str(s.failed),
+        "missing": str(s.missing),
         "faces": str(s.faces),
     }
     return _status(messages, level, name, text, hardware, values)

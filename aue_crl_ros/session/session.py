@@ -81,7 +81,7 @@ class Session:
 
     def offer(self, frame: PendingFrame) -> None:
         """Take an image; an unread one of the same camera (or face crop) is dropped for it and counted."""
-        self.statistics.note_received(frame.camera)
+        self.statistics.note_received(frame.camera, 0 if frame.face_id else frame.stamp_ns)
         dropped = self._slots.offer(frame)
         if dropped is not None:
             self.statistics.note_dropped(dropped.camera)

@@ -12,6 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from aue_crl_ros.session.gaps import StampGaps
+
 WINDOW_S: Final = 5.0
 """Rates are means over so many of the last seconds."""
 LATENCIES: Final = 256
@@ -26,13 +28,14 @@ class CameraStatistics:
 
     `input_hz`, `output_hz` over the last `WINDOW_S` seconds; `latency_p50_s`, `latency_p95_s` from an image's stamp to
     its publication, NaN without any; `silent_s` since the last arrival, on the steady clock, inf before the first;
-    `faces` in the last image that was processed.
+    `missing`: images that never arrived, as the stamps of the others tell; `faces` in the last image processed.
     """
 
     received: int = 0
     processed: int = 0
     dropped: int = 0
     failed: int = 0
+    missing: int = 0
     input_hz: float = 0.0
     output_hz: float = 0.0
     latency_p50_s: float = math.nan
@@ -77,6 +80,7 @@ class _Camera:
     dropped: int = 0
     failed: int = 0
     faces: int = 0
+    gaps: StampGaps = field(default_factory=StampGaps)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
 
@@ -91,12 +95,13 @@ class Statistics:
         self._lock = threading.Lock()
         self._cameras: dict[str, _Camera] = {}
 
-    def note_received(self, camera: str) -> None:
-        """An image arrived."""
+    def note_received(self, camera: str, stamp_ns: int = 0) -> None:
+        """An image arrived; `stamp_ns` nanoseconds, 0 where no gap is to be told from it."""
         with self._lock:
             entry, now_s = self._entry(camera), self._clock()
             entry.received += 1
             entry.arrived_s = now_s
+            entry.gaps.note(stamp_ns)
             entry.input_rate.count(now_s)
 
     def note_dropped(self, camera: str) -> None:
@@ -134,6 +139,12 @@ class Statistics:
         with self._lock:
             return {name: self._read(entry) for name, entry in self._cameras.items()}
 
+    def pause(self) -> None:
+        """No images are taken in for a while: the gap in their stamps is no loss."""
+        with self._lock:
+            for entry in self._cameras.values():
+                entry.gaps.pause()
+
     def reset(self) -> None:
         """Back to nothing."""
         with self._lock:
@@ -155,6 +166,7 @@ class Statistics:
             processed=entry.processed,
             dropped=entry.dropped,
             failed=entry.failed,
+            missing=entry.gaps.missing,
             input_hz=entry.input_rate.per_s(now_s),
             output_hz=entry.output_rate.per_s(now_s),
             latency_p50_s=float(middle),

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+from rclpy import get_rmw_implementation_identifier
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rosidl_runtime_py.utilities import get_message
 
+from aue_crl_core import receive_buffers
 from aue_crl_core.errors import ConfigError
 from aue_crl_ros.transports.transport import Qos
 
@@ -49,6 +51,12 @@ class RosTransport:
         self._node = node
         self._on_matched = on_matched
         self.messages = RosMessages()
+
+    @property
+    def buffer_remedy(self) -> str:
+        """Cyclone DDS asks for all that it may have (`large_receive_buffers`); Fast DDS takes the usual size."""
+        cyclone = get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
+        return receive_buffers.REMEDY if cyclone else receive_buffers.REMEDY_OF_DEFAULT
 
     def now_ns(self) -> int:
         """The node's clock, simulated with `use_sim_time`."""

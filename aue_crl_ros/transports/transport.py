@@ -67,6 +67,8 @@ class Transport(Protocol):
     """A node on some middleware. Topics are ROS names: relative, absolute, or private (`~/...`)."""
 
     messages: Messages
+    buffer_remedy: str
+    """The line to type where large images do not fit the sockets' buffers; it counts from the next start on."""
 
     def now_ns(self) -> int:
         """The ROS time in nanoseconds: simulated where `use_sim_time` is set."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -111,3 +112,27 @@ def eventually():
         return held
 
     return wait
+
+
+@pytest.fixture
+def overflow():
+    """Sends to a socket of this process more than it holds; the sockets stay open until the test ends."""
+    if sys.platform != "linux":
+        pytest.skip("what a socket loses is read from /proc")
+    opened = []
+
+    def send(address="127.0.0.1"):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        full, sender = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+        opened.extend((full, sender))
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+        try:
+            full.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"no {address} here: {error}")
+        for _ in range(20):
+            sender.sendto(bytes(10_000), full.getsockname())
+
+    yield send
+    for one in opened:
+        one.close()

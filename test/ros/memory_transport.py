@@ -39,6 +39,8 @@ class Topic:
 class MemoryTransport:
     """Real messages through real CDR, no middleware."""
 
+    buffer_remedy = "larger buffers"
+
     def __init__(self):
         self.messages = StoreMessages()
         self.published, self.subscribed, self.logged = [], [], []

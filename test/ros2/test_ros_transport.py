@@ -5,6 +5,7 @@ import array
 import numpy as np
 import pytest
 
+from aue_crl_ros.transports import ros
 from aue_crl_ros.transports.ros import RosMessages, profile
 from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR
 
@@ -50,3 +51,11 @@ def test_an_unknown_field_is_refused():
 def test_qos_profiles(qos, reliability, durability, depth):
     made = profile(qos)
     assert (made.reliability.name, made.durability.name, made.depth) == (reliability, durability, depth)
+
+
+@pytest.mark.parametrize(("rmw", "usual_too"), [("rmw_cyclonedds_cpp", False), ("rmw_fastrtps_cpp", True)])
+def test_buffers_that_are_not_asked_for_need_the_usual_size_raised_too(monkeypatch, rmw, usual_too):
+    monkeypatch.setattr(ros, "get_rmw_implementation_identifier", lambda: rmw)
+    remedy = ros.RosTransport(None).buffer_remedy
+    assert remedy.startswith("sudo sysctl -w net.core.rmem_max=")
+    assert ("net.core.rmem_default=" in remedy) is usual_too

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
+from aue_crl_core import receive_buffers
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
 
 try:
@@ -23,12 +24,12 @@ except ImportError as error:
     raise MissingDependencyError(name, "dds", "a node without ROS", import_failure(error, name)) from error
 
 from aue_crl_ros.messages.interfaces import StoreMessages
-from aue_crl_ros.transports.dds.buffers import large_receive_buffers
 from aue_crl_ros.transports.dds.endpoints import DdsPublisher, DdsSubscription, Endpoint
 from aue_crl_ros.transports.dds.graph import ENCLAVE, NodeGraph
 from aue_crl_ros.transports.dds.names import NodeNames
 from aue_crl_ros.transports.dds.service import DdsService
 from aue_crl_ros.transports.dds.types import DataTypes
+from aue_crl_ros.transports.sockets import large_receive_buffers
 from aue_crl_ros.transports.transport import SENSOR, Qos
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -52,6 +53,8 @@ def domain_from_environment() -> int:
 
 class DdsTransport:
     """A node on DDS. Close it (or use it as a context manager), so that others see at once that it is gone."""
+
+    buffer_remedy = receive_buffers.REMEDY
 
     def __init__(
         self,

@@ -8,8 +8,9 @@ import sys
 import cv2
 import numpy as np
 import onnxruntime
+import pytest
 
-from aue_crl_core import engines
+from aue_crl_core import engines, receive_buffers
 from aue_crl_core.cli.main import main
 
 
@@ -51,6 +52,18 @@ def test_it_works_without_the_optional_packages_and_names_their_extras(capsys, m
     assert "aue-crl[train]" in row(printed, "torch on cpu")
     assert "aue-crl[tables]" in row(printed, "pyarrow")
     assert "Run on a blank image" in printed
+
+
+@pytest.mark.parametrize(("limit", "enough"), [(212_992, False), (receive_buffers.ENOUGH, True)])
+def test_a_small_limit_of_receive_buffers_is_told_with_the_lines_that_raise_it(capsys, monkeypatch, limit, enough):
+    monkeypatch.setattr(receive_buffers, "receive_limit", lambda: limit)
+    assert doctor() == 0
+    printed = capsys.readouterr().out
+    assert f"net.core.rmem_max is {limit}" in printed
+    lines = printed.splitlines()
+    raised = f"net.core.rmem_max={receive_buffers.ENOUGH}"
+    assert (f"  sudo sysctl -w {raised}" in lines) is not enough
+    assert (f"  echo {raised} | sudo tee /etc/sysctl.d/60-large-images.conf" in lines) is not enough
 
 
 def test_damaged_weights_break_the_base_path(capsys, monkeypatch, tmp_path):

@@ -51,8 +51,10 @@ def test_the_diagnostics_tell_rates_latencies_and_what_runs(camera, hear, result
     array = diagnostics[0]
     assert 0 <= time.time_ns() - stamp_ns(array.header.stamp) < 10 * S
     node = latest_status([array], "/robot/aue_crl")
-    assert (node.level, node.message) == (OK, "reading images")
-    assert values_of(node) == {"weights": "edge", "engine": "onnx", "device": "cpu"}
+    lost = int(values_of(node).pop("lost datagrams"))  # on a busy machine with small buffers some may be
+    assert (node.level, node.message == "reading images") == ((WARN, False) if lost else (OK, True))
+    facts = {"weights": "edge", "engine": "onnx", "device": "cpu"}
+    assert values_of(node) == facts | {"lost datagrams": str(lost)}
     assert {status.name for status in array.status[1:]} == {f"/robot/aue_crl: /{name}/image" for name in CAMERAS}
     seen = latest_status([array], "/robot/aue_crl: /value/image")
     assert (seen.level, seen.hardware_id) == (OK, "/robot/aue_crl")

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from memory_transport import START_NS, MemoryTransport
+from memory_transport import SECOND, START_NS, MemoryTransport
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("rosbags")
@@ -94,7 +94,7 @@ def test_active_and_nobody_listens(told, runtime, transport):
     runtime.activate()
     ((_, status),) = told(runtime, 0.1).items()
     assert (status.level, status.message) == (OK, "active; nobody listens, so images are not read")
-    assert values_of(status) == FACTS
+    assert values_of(status) == FACTS | {"lost datagrams": "0"}
 
 
 def test_reading(told, runtime, transport, show, eventually, photograph):
@@ -110,7 +110,7 @@ def test_reading(told, runtime, transport, show, eventually, photograph):
     values = values_of(statuses["/left"])
     assert list(values) == [
         *("input rate", "output rate", "latency p50", "latency p95"),
-        *("received", "dropped", "failed", "faces"),
+        *("received", "dropped", "failed", "missing", "faces"),
     ]
     for name in ("input rate", "output rate"):
         assert 0 < float(values[name].removesuffix(" Hz")) <= 2
@@ -178,6 +178,33 @@ def test_dropped_images_are_counted(told, runtime, show, processed, photograph):
     assert processed("/left", 1)
     values = values_of(told(runtime)["/left"])
     assert (values["received"], values["dropped"]) == ("4", "3")
+
+
+def test_images_that_do_not_fit_the_receive_buffer_are_warned_of_and_logged_once(
+    told, runtime, transport, show, overflow, photograph
+):
+    runtime.activate()
+    for tenth in (0, 1, 2, 5):
+        header = transport.header(START_NS + tenth * SECOND // 10)
+        show("/left", photograph, header=header)
+    assert told(runtime)[""].level == OK
+    overflow()
+    runtime.poll()
+    status = told(runtime)[""]
+    assert status.level == WARN
+    assert re.fullmatch(
+        r"images are lost on their way: \d+ datagrams did not fit the receive buffer; larger buffers, "
+        r"or image_transport:=compressed",
+        status.message,
+    )
+    assert int(values_of(status)["lost datagrams"]) > 0
+    assert values_of(told(runtime)["/left"])["missing"] == "2"
+    overflow()
+    runtime.poll()
+    assert [level for level, text in transport.logged if "larger buffers" in text] == ["warn"]
+    runtime.deactivate()
+    runtime.activate()
+    assert told(runtime)[""].level == OK
 
 
 def test_a_failure_is_an_error_with_its_remedy(told, runtime, show, eventually, photograph, monkeypatch):

@@ -119,3 +119,13 @@ def test_threads_lose_no_count():
     for thread in threads:
         thread.join()
     assert statistics.snapshot()["/left"].received == 2000
+
+
+def test_images_that_never_arrived_are_told_from_the_stamps_and_a_pause_is_none():
+    statistics = Statistics()
+    for stamp in (1, 2, 3, 6, 7):
+        statistics.note_received("/left", stamp * 10**8)
+    assert statistics.snapshot()["/left"].missing == 2
+    statistics.pause()
+    statistics.note_received("/left", 20 * 10**8)
+    assert statistics.snapshot()["/left"].missing == 2

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aue_crl_ros.messages.diagnostics import diagnostic_array
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
+from aue_crl_ros.transports.dds.network import Range
 from aue_crl_ros.transports.dds.transport import DdsTransport
 from aue_crl_ros.transports.transport import RESULT
 
@@ -27,6 +28,7 @@ def run(
     remappings: Mapping[str, str] | None = None,
     domain_id: int | None = None,
     use_sim_time: bool = False,
+    discovery: Range | None = None,
 ) -> str:
     """Configure, activate and work until SIGINT or SIGTERM; returns what ended it, empty after a signal.
 
@@ -41,12 +43,13 @@ def run(
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with (
-            DdsTransport(NODE_NAME, namespace, remappings or {}, domain_id, use_sim_time) as transport,
+            DdsTransport(NODE_NAME, namespace, remappings or {}, domain_id, use_sim_time, discovery) as transport,
             closing(ExpressionRuntime(transport, settings)) as runtime,
         ):
             name = transport.resolve("~")
             diagnostics = transport.publisher("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", RESULT)
             facts = runtime.facts
+            transport.log("info", f"on DDS domain {transport.participant.domain_id} it {transport.network}")
             transport.log("info", f"weights {facts.weights} on {facts.engine}/{facts.device}, {facts.vocabulary}")
             _offer_services(transport, runtime)
             runtime.activate()

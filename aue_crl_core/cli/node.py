@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from aue_crl_core.config import require
+from aue_crl_ros.transports.dds.network import Range
 
 _NAME: Final = "aue_crl"
 
@@ -37,6 +38,14 @@ def command(
     domain: Annotated[
         int | None, typer.Option(min=0, max=232, help="DDS domain; default: ROS_DOMAIN_ID, or 0.")
     ] = None,
+    discovery: Annotated[
+        Range | None,
+        typer.Option(
+            metavar="RANGE",
+            help="Whom to meet: localhost (this machine's nodes), subnet (the network's too), off or system_default. "
+            "Default: ROS's variables, CYCLONEDDS_URI, or localhost.",
+        ),
+    ] = None,
     use_sim_time: Annotated[bool, typer.Option("--use-sim-time", help="Take the time from /clock.")] = False,
 ) -> None:
     """Read faces from a robot's camera topics and publish what they express, over DDS, without ROS.
@@ -60,6 +69,7 @@ def command(
         remappings=dict(map(_renaming, remap or ())),
         domain_id=domain,
         use_sim_time=use_sim_time,
+        discovery=discovery,
     )
     if failure:
         raise typer.Exit(1)

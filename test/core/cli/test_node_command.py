@@ -49,13 +49,14 @@ def params_file(tmp_path):
 
 def test_without_options_all_is_at_its_default(runs):
     assert exit_code() == 0
-    assert runs == [(Settings(), {"namespace": "/", "remappings": {}, "domain_id": None, "use_sim_time": False})]
+    others = {"namespace": "/", "remappings": {}, "domain_id": None, "use_sim_time": False, "discovery": None}
+    assert runs == [(Settings(), others)]
 
 
 def test_every_option_arrives(runs):
     options = ["--image-topic", "/a", "--image-topic", "b", "--compressed", "--weights", "w.onnx", "--device", "cuda:1"]
     options += ["--hri", "--param", "max_faces:=3", "--param", "unit_off:=1e-1", "--remap", "a:=b", "--remap", "c:=/d"]
-    options += ["--namespace", "/robot", "--domain", 7, "--use-sim-time"]
+    options += ["--namespace", "/robot", "--domain", 7, "--use-sim-time", "--discovery", "subnet"]
     assert exit_code(*options) == 0
     ((settings, others),) = runs
     assert settings == Settings(
@@ -72,6 +73,7 @@ def test_every_option_arrives(runs):
         "remappings": {"a": "b", "c": "/d"},
         "domain_id": 7,
         "use_sim_time": True,
+        "discovery": "subnet",
     }
 
 
@@ -114,7 +116,9 @@ def test_what_cannot_be_is_refused_in_one_line(runs, capsys, arguments, complain
     assert runs == []
 
 
-@pytest.mark.parametrize("arguments", [["--domain", "233"], ["--domain", "-1"], ["--domain", "x"], ["--colour"]])
+@pytest.mark.parametrize(
+    "arguments", [["--domain", "233"], ["--domain", "-1"], ["--domain", "x"], ["--discovery", "far"], ["--colour"]]
+)
 def test_options_that_are_none_are_usage_errors(runs, capsys, arguments):
     assert exit_code(*arguments) == 2
     assert arguments[0] in capsys.readouterr().err

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 from rich.console import Console
@@ -99,6 +99,9 @@ def command(
     overlay: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
     ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Write no face points, and refuse to draw: nothing that shows a face.")
+    ] = False,
     max_faces: Annotated[int, typer.Option(min=1, help="At most so many faces a frame, the largest first.")] = 8,
     min_face: Annotated[
         float, typer.Option(metavar="PX", help="Side of the smallest face searched for, in pixels.")
@@ -131,6 +134,7 @@ def command(
     """
     end_s = None if end is None else parse_seconds(end, "--end")
     wanted = FrameRange(parse_seconds(start, "--start"), end_s, every, fps)
+    require(not (private and overlay), "--overlay", "be left out with --private: it shows the faces", overlay)
     found, problems = resolve_sources(sources, wanted)
     tally = Tally(problems=problems)
     errors = screen.err()
@@ -154,13 +158,12 @@ def command(
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        sink = stack.enter_context(_open_output(output, analyzer.expressions, every_frame)) if output else None
+        layout = _Layout(analyzer.expressions, every_frame, not private)
+        sink = stack.enter_context(_open_output(output, layout)) if output else None
         over_time = None
         if course is not None:
             course = replace(course, temporal=replace(course.temporal, uncertain_below=analyzer.uncertain_below))
-            steady = (
-                stack.enter_context(_open_output(smoothed, analyzer.expressions, every_frame)) if smoothed else None
-            )
+            steady = stack.enter_context(_open_output(smoothed, layout)) if smoothed else None
             told = stack.enter_context(EventSink(events)) if events else None
             over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told))
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
@@ -202,10 +205,18 @@ def _course(
     return FilmCourse(neutral_s=neutral)
 
 
-def _open_output(path: Path, expressions: Sequence[str], every_frame: bool) -> Sink:
+class _Layout(NamedTuple):
+    """What all tables of a run have in common; see `open_sink`."""
+
+    expressions: Sequence[str]
+    every_frame: bool
+    points: bool
+
+
+def _open_output(path: Path, layout: _Layout) -> Sink:
     if str(path) == "-":
-        return JsonlSink(Path("/dev/stdout"), expressions, every_frame, side_file=False)
-    return open_sink(path, expressions=expressions, every_frame=every_frame)
+        return JsonlSink(Path("/dev/stdout"), *layout, side_file=False)
+    return open_sink(path, **layout._asdict())
 
 
 def _open_drawing(path: str, sources: Sequence[FrameSource]) -> OverlayWriter:

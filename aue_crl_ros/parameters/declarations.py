@@ -127,7 +127,9 @@ class Settings:
     unit_off: float = _parameter(0.4, "An action unit ends below this probability.", low=0, high=1)
     min_event_s: float = _parameter(0.2, "What lasts less is no event, seconds.", low=0, high=10)
     debug_image: bool = _parameter(False, "Offer ~/debug_image/compressed; drawn only while somebody listens.")
-    privacy: bool = _parameter(False, "No pixel leaves the node: no debug image, no face crops.")
+    privacy: bool = _parameter(
+        False, "Neither pixels nor face points leave the node: no debug image, no face crops, no landmarks."
+    )
     stale_after_s: float = _parameter(2.0, "Without an image for longer, diagnostics warn, seconds.", low=0.1, high=600)
 
     def __post_init__(self) -> None:

@@ -52,7 +52,11 @@ class Sink(Protocol):
 
 
 def open_sink(
-    path: str | Path, *, expressions: Sequence[str] = facs.BASIC_EXPRESSIONS, every_frame: bool = False
+    path: str | Path,
+    *,
+    expressions: Sequence[str] = facs.BASIC_EXPRESSIONS,
+    every_frame: bool = False,
+    points: bool = True,
 ) -> Sink:
     """Open a table for writing, by suffix `.jsonl`, `.csv` or `.parquet`; folders are made, an old file is replaced.
 
@@ -60,6 +64,7 @@ def open_sink(
         path: the file.
         expressions: the model's class names in label order; CSV and Parquet have a column or field for each.
         every_frame: a frame without a face has a row too, and all rows a column `success`: whether there is a face.
+        points: False: the landmarks are left out, and their columns.
 
     Raises:
         ConfigError: another suffix, or the file cannot be written.
@@ -70,15 +75,20 @@ def open_sink(
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
-        return kinds[path.suffix.lower()](path, expressions, every_frame)
+        return kinds[path.suffix.lower()](path, expressions, every_frame, points)
     except OutputError as error:
         raise ConfigError(f"output {error}") from error
     except OSError as error:
         raise ConfigError(f"output {path} cannot be written: {error.strerror or error}") from error
 
 
-def _records(frame: Frame, predictions: Sequence[FacePrediction], every_frame: bool) -> list[dict[str, Any]]:
+def _records(
+    frame: Frame, predictions: Sequence[FacePrediction], every_frame: bool, points: bool
+) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = [face.as_record(frame) for face in predictions]
+    if not points:
+        for record in records:
+            del record["landmarks"]
     if not every_frame:
         return records
     where = {"source": frame.source, "frame": frame.index, "time_s": round(float(frame.time_s), 4)}
@@ -92,15 +102,20 @@ class JsonlSink(ClosesOnExit):
     """
 
     def __init__(
-        self, path: Path, expressions: Sequence[str], every_frame: bool = False, side_file: bool = True
+        self,
+        path: Path,
+        expressions: Sequence[str],
+        every_frame: bool = False,
+        points: bool = True,
+        side_file: bool = True,
     ) -> None:
         self._file = GrowingFile(path)
-        self._every_frame = every_frame
+        self._every_frame, self._points = every_frame, points
         self._side_file = side_file
         self._log = FrameLog()
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        records = _records(frame, predictions, self._every_frame)
+        records = _records(frame, predictions, self._every_frame, self._points)
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         self._file.write("".join(lines).encode())
         self._file.end_piece()
@@ -112,12 +127,12 @@ class JsonlSink(ClosesOnExit):
                 self._log.write_beside(self._file.path)
 
 
-def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[str]:
+def csv_columns(expressions: Sequence[str], every_frame: bool = False, points: bool = True) -> list[str]:
     """The CSV header: plain values only, so that any spreadsheet reads it.
 
     `source, frame, time_s, face_id, box_x, box_y, box_w, box_h` (px), `expression, confidence, state`, `p_<expression>`
-    (blanks as `_`), `au_<FACS code>`, and the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order of OpenFace);
-    with `every_frame`, at the end, `success`, 1 or 0.
+    (blanks as `_`), `au_<FACS code>`, and the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order of OpenFace),
+    where `points` are wanted; with `every_frame`, at the end, `success`, 1 or 0.
     """
     return [
         *("source", "frame", "time_s", "face_id"),
@@ -125,7 +140,7 @@ def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[s
         *("expression", "confidence", "state"),
         *(f"p_{name.replace(' ', '_')}" for name in expressions),
         *(f"au_{unit}" for unit in facs.ACTION_UNITS),
-        *(f"{axis}_{point}" for axis in "xy" for point in range(facs.NUM_POINTS)),
+        *(f"{axis}_{point}" for axis in "xy" for point in range(facs.NUM_POINTS) if points),
         *(["success"] if every_frame else []),
     ]
 
@@ -133,16 +148,16 @@ def csv_columns(expressions: Sequence[str], every_frame: bool = False) -> list[s
 class CsvSink(ClosesOnExit):
     """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
 
-    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
+    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False, points: bool = True) -> None:
         self._expressions = tuple(expressions)
-        self._every_frame = every_frame
+        self._every_frame, self._points = every_frame, points
         self._log = FrameLog()
         self._file = GrowingFile(path)
-        self._columns = csv_columns(expressions, every_frame)
+        self._columns = csv_columns(expressions, every_frame, points)
         self._add([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        self._add([self._flat(record) for record in _records(frame, predictions, self._every_frame)])
+        self._add([self._flat(record) for record in _records(frame, predictions, self._every_frame, self._points)])
         self._log.add(frame, len(predictions))
 
     def close(self) -> None:
@@ -159,7 +174,7 @@ class CsvSink(ClosesOnExit):
         flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
         flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in self._expressions}
         flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
-        for index, (x, y) in enumerate(record["landmarks"]):
+        for index, (x, y) in enumerate(record.get("landmarks", ())):
             flat |= {f"x_{index}": x, f"y_{index}": y}
         return flat
 
@@ -177,7 +192,7 @@ class ParquetSink(ClosesOnExit):
     group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
-    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False) -> None:
+    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False, points: bool = True) -> None:
         try:
             import pyarrow as pa
             import pyarrow.parquet as pq
@@ -196,12 +211,12 @@ class ParquetSink(ClosesOnExit):
                 ("confidence", number),
                 ("probabilities", pa.struct([(name, number) for name in expressions])),
                 ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
-                ("landmarks", pa.list_(pa.list_(number))),
+                *([("landmarks", pa.list_(pa.list_(number)))] if points else []),
                 ("state", pa.string()),
                 *([("success", pa.bool_())] if every_frame else []),
             ]
         )
-        self._every_frame = every_frame
+        self._every_frame, self._points = every_frame, points
         self._log = FrameLog()
         self._path = path
         self._file = GrowingFile(path.with_name(path.name + ".part"), name=path)
@@ -212,7 +227,7 @@ class ParquetSink(ClosesOnExit):
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
         self._log.add(frame, len(predictions))
-        if records := _records(frame, predictions, self._every_frame):
+        if records := _records(frame, predictions, self._every_frame, self._points):
             self._waiting.append(records)
         if sum(map(len, self._waiting)) >= _PARQUET_ROWS:
             self._store_waiting()

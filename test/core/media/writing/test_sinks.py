@@ -52,7 +52,7 @@ def _regrouped(row):
         "box": [float(row[f"box_{name}"]) for name in "xywh"],
         "probabilities": names,
         "action_units": units,
-        "landmarks": [[float(row[f"x_{i}"]), float(row[f"y_{i}"])] for i in range(68)],
+        **({"landmarks": [[float(row[f"x_{i}"]), float(row[f"y_{i}"])] for i in range(68)]} if "x_0" in row else {}),
     }
 
 
@@ -73,6 +73,17 @@ def test_every_format_holds_the_same_record(tmp_path, frame, predict, suffix):
         assert row["confidence"] == pytest.approx(0.875)
         np.testing.assert_allclose(row["box"], expected["box"], rtol=1e-6)
         np.testing.assert_allclose(row["landmarks"], expected["landmarks"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_without_points_the_rest_of_the_record_is_the_same(tmp_path, frame, predict, suffix):
+    whole, private = tmp_path / f"whole{suffix}", tmp_path / f"private{suffix}"
+    for path, points in ((whole, True), (private, False)):
+        with open_sink(path, points=points) as sink:
+            sink.write(frame, [predict("f1")])
+    (expected,), (row,) = read_rows(whole), read_rows(private)
+    assert expected.pop("landmarks")
+    assert row == expected
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

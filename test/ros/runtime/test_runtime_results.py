@@ -13,7 +13,7 @@ from memory_transport import START_NS
 from runtime_bench import SETTINGS, ids
 
 
-def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, transport, ask, photograph):
+def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, transport, ask, photograph, eventually):
     runtime = make()
     runtime.activate()
     transport.time_ns = START_NS + 40_000_000
@@ -22,10 +22,11 @@ def test_an_image_becomes_a_message_with_its_header_latency_and_count(make, tran
     assert (got.camera, got.image_height, got.image_width) == ("image", *photograph.shape[:2])
     assert got.latency == pytest.approx(0.04)
     assert ids(got) == ["f1"]
+    latency_s = pytest.approx(0.04)
+    assert eventually(lambda: runtime.session.statistics.snapshot()["image"].latency_p50_s == latency_s)
     assert {event.face_id for event in transport.results("~/events")} == {"f1"}
     assert all(event.header == got.header for event in transport.results("~/events"))
-    seen = runtime.session.statistics.snapshot()["image"]
-    assert (seen.processed, seen.latency_p50_s) == (1, pytest.approx(0.04))
+    assert runtime.session.statistics.snapshot()["image"].processed == 1
 
 
 @pytest.mark.parametrize(("stamp_ns", "now_ns"), [(0, START_NS), (START_NS, 0)])

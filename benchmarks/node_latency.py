@@ -100,12 +100,16 @@ class Run:
 
     def __init__(self, transport: Transport, image: np.ndarray) -> None:
         self._transport = transport
-        self._image = np.ascontiguousarray(image).reshape(-1)
+        self.show(image)
         self._publisher = transport.publisher(TOPIC, "sensor_msgs/msg/Image", CAMERA)
         self.latencies: list[float] = []
         self.faces: list[int] = []
         self.dropped: list[int] = []
         self._subscription: Any = None
+
+    def show(self, image: np.ndarray) -> None:
+        """Publish another picture from now on, 480x640x3 uint8 RGB."""
+        self._image = np.ascontiguousarray(image).reshape(-1)
 
     def listen(self) -> None:
         """Subscribe to the results."""

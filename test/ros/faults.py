@@ -96,9 +96,9 @@ class Scene:
         return eventually(come)
 
     def sees_the_face(self, **changes: object) -> bool:
-        """Whether an image of the portrait is answered with one face."""
-        message = self.answer(**changes)
-        return message is not None and len(message.faces) == 1
+        """Whether one of ten images of the portrait is answered with one face: what was followed is let go first."""
+        answers = (self.answer(**changes) for _ in range(10))
+        return any(message is not None and len(message.faces) == 1 for message in answers)
 
     def status(self) -> object:
         """The newest diagnostics of the camera."""
@@ -219,29 +219,33 @@ def weights_are_damaged(scene: Scene) -> Promises:
     yield from _weights(scene, bad)
 
 
-def _signal(scene: Scene, number: signal.Signals, codes: tuple[int, ...]) -> Promises:
+def _signal(scene: Scene, number: signal.Signals, code: int) -> Promises:
     node, end = scene.start(), time.monotonic() + random.uniform(0, 8)
     while time.monotonic() < end:
         scene.camera.publisher.publish(scene.camera.message(scene.portrait, time.time_ns()))
         time.sleep(0.05)
+    began = "it meets" in node.words()
     node.signal(number)
-    yield f"the node ends with code {' or '.join(map(str, codes))}, at any moment", node.ended() in codes
-    yield "without a traceback", "Traceback" not in node.words()
+    ended = eventually(lambda: not node.runs())
+    yield "the node ends, at any moment", bool(ended)
+    if began:
+        clean = node.ended() == code and "Traceback" not in node.words()
+        yield f"with code {code} and without a traceback, once it has begun", clean
     yield "its topics go", bool(eventually(lambda: scene.results.publishers() == 0))
     scene.start()
     yield "started again it works", scene.sees_the_face()
 
 
 def sigint(scene: Scene) -> Promises:
-    yield from _signal(scene, signal.SIGINT, (0, 130))
+    yield from _signal(scene, signal.SIGINT, 0)
 
 
 def sigterm(scene: Scene) -> Promises:
-    yield from _signal(scene, signal.SIGTERM, (0, -signal.SIGTERM))
+    yield from _signal(scene, signal.SIGTERM, 0)
 
 
 def sigkill(scene: Scene) -> Promises:
-    yield from _signal(scene, signal.SIGKILL, (-signal.SIGKILL,))
+    yield from _signal(scene, signal.SIGKILL, -signal.SIGKILL)
 
 
 FAULTS = (
@@ -258,6 +262,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random.seed(arguments.seed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has it ignored, nodes would ignore it too
     os.environ.setdefault("ROS_DOMAIN_ID", str(101 + os.getpid() % 60))
     broken = 0
     print(f"{'fault':22}{'promise':66}kept")

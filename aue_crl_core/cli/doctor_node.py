@@ -54,11 +54,12 @@ def print_nodes(console: Console) -> bool:
 
 
 def _print_node(console: Console, name: str, statuses: list[Any]) -> bool:
-    table = screen.plain_table("", "", "says", "", title=f"Node {name}")
+    table = screen.plain_table("", "", "says", title=f"Node {name}")
     for status in statuses:
         word, style = _LEVELS[min(status.level, len(_LEVELS) - 1)]
         values = ", ".join(f"{pair.key} {pair.value}" for pair in status.values)
         part = status.name.removeprefix(f"{name}: ")
-        table.add_row(part, Text(word, style=style), status.message, values)
+        table.add_row(part, Text(word, style=style), status.message)
+        table.add_row("", "", Text(values, style="dim"))
     console.print(table)
     return all(status.level == 0 for status in statuses)

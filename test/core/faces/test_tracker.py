@@ -102,6 +102,13 @@ def test_a_face_lost_for_less_than_the_limit_gets_its_id_back_and_later_does_not
     assert tracker.ended_ids == ()
 
 
+def test_a_face_that_grows_where_it_is_is_expected_where_it_is():
+    tracker = FaceTracker(lost_after_s=10.0)
+    for k in range(5):
+        tracker.update([face(-5.0 * k, -5.0 * k, 100 + 10.0 * k)], k / 30)
+    assert tracker.update([face(-20, -20, 140), face(90, 90, 140)], 2.0)[0] == "f1"
+
+
 def test_a_face_unseen_for_just_the_limit_is_followed_still():
     tracker = FaceTracker(detect_every=100, lost_after_s=1.0)
     tracker.update([face(0)], 5.0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.errors import ImageError, MissingDependencyError, import_failure
 from aue_crl_core.media.reading.ranges import WHOLE, FrameRange
 from aue_crl_core.media.reading.sources import FrameSource, resolve_sources
-from aue_crl_core.media.writing.sinks import arrow_schema, csv_columns, flat_row
+from aue_crl_core.media.writing.layout import TableLayout
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def to_arrow(results: Iterable[Result]) -> pa.Table:
         MissingDependencyError: pyarrow is not there.
     """
     records = _records(results)
-    schema = arrow_schema(_expressions(records), sides=_sided(records))
+    schema = _layout(records).arrow_schema()
     import pyarrow as pa
 
     return pa.Table.from_pylist(records, schema=schema)
 
 
 def to_pandas(results: Iterable[Result]) -> pd.DataFrame:
-    """One row a face and frame, with the flat columns of a `.csv` file of `aue-crl run` (see `csv_columns`).
+    """One row a face and frame, with the flat columns of a `.csv` file of `aue-crl run` (`TableLayout.csv_columns`).
 
     Raises:
         MissingDependencyError: pandas is not there.
@@ -87,9 +87,8 @@ def to_pandas(results: Iterable[Result]) -> pd.DataFrame:
     except ImportError as error:
         raise MissingDependencyError("pandas", "pandas", "a data frame", import_failure(error, "pandas")) from error
     records = _records(results)
-    expressions = _expressions(records)
-    columns = csv_columns(expressions, sides=_sided(records))
-    return pd.DataFrame([flat_row(record, expressions) for record in records], columns=columns)
+    layout = _layout(records)
+    return pd.DataFrame([layout.flat_row(record) for record in records], columns=layout.csv_columns())
 
 
 def plot(results: Iterable[Result]) -> Figure:
@@ -109,12 +108,9 @@ def _records(results: Iterable[Result]) -> list[dict[str, object]]:
     return [face.as_record(result.frame) for result in results for face in result.faces]
 
 
-def _sided(records: Iterable[Mapping[str, object]]) -> bool:
-    return any("sides" in record for record in records)
-
-
-def _expressions(records: Sequence[dict[str, object]]) -> Sequence[str]:
-    return tuple(records[0]["probabilities"]) if records else facs.BASIC_EXPRESSIONS
+def _layout(records: Sequence[dict[str, Any]]) -> TableLayout:
+    expressions = tuple(records[0]["probabilities"]) if records else facs.BASIC_EXPRESSIONS
+    return TableLayout(expressions, sides=any("sides" in record for record in records))
 
 
 def _without_pixels(frame: Frame) -> Frame:

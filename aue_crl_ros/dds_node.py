@@ -13,6 +13,7 @@ from aue_crl_core.live.hub import Hub
 from aue_crl_ros.messages.diagnostics import diagnostic_array
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
+from aue_crl_ros.transports.dds.network import Range
 from aue_crl_ros.transports.dds.transport import DdsTransport
 from aue_crl_ros.transports.transport import RESULT
 
@@ -29,6 +30,7 @@ def run(
     domain_id: int | None = None,
     use_sim_time: bool = False,
     view: Hub | None = None,
+    discovery: Range | None = None,
 ) -> str:
     """Configure, activate and work until SIGINT or SIGTERM; returns what ended it, empty after a signal.
 
@@ -45,12 +47,13 @@ def run(
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with (
-            DdsTransport(NODE_NAME, namespace, remappings or {}, domain_id, use_sim_time) as transport,
+            DdsTransport(NODE_NAME, namespace, remappings or {}, domain_id, use_sim_time, discovery) as transport,
             closing(ExpressionRuntime(transport, settings, view)) as runtime,
         ):
             name = transport.resolve("~")
             diagnostics = transport.publisher("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", RESULT)
             facts = runtime.facts
+            transport.log("info", f"on DDS domain {transport.participant.domain_id} it {transport.network}")
             transport.log("info", f"weights {facts.weights} on {facts.engine}/{facts.device}, {facts.vocabulary}")
             _offer_services(transport, runtime)
             runtime.activate()

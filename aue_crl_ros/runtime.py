@@ -279,7 +279,8 @@ class ExpressionRuntime:
         messages, now_ns = self._transport.messages, self._transport.now_ns()
         known = observation.stamp_ns and now_ns  # simulated time is 0 until /clock has spoken
         latency_s = (now_ns - observation.stamp_ns) * 1e-9 if known else math.nan
-        self._expressions.publish(conversions.expression_array(messages, observation, self.facts, latency_s))
+        points = not self._settings.privacy
+        self._expressions.publish(conversions.expression_array(messages, observation, self.facts, latency_s, points))
         for event in observation.events:
             self._events.publish(conversions.expression_event(messages, observation, event))
         for publisher, make in self._neighbours:

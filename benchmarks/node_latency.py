@@ -101,21 +101,26 @@ class Run:
     def __init__(self, transport: Transport, image: np.ndarray, compressed: bool = False) -> None:
         """`image`, HxWx3 uint8 RGB, goes out raw, or as JPEG."""
         self._transport = transport
+        self._compressed = compressed
+        topic, self._type_name = TOPIC, "sensor_msgs/msg/Image"
         if compressed:
-            topic, type_name = f"{TOPIC}/compressed", "sensor_msgs/msg/CompressedImage"
-            jpeg = cv2.imencode(".jpg", image[..., ::-1])[1]
-            self._fields: dict[str, Any] = {"format": "jpeg", "data": jpeg.reshape(-1)}
-        else:
-            topic, type_name = TOPIC, "sensor_msgs/msg/Image"
-            height, width = image.shape[:2]
-            self._fields = {"height": height, "width": width, "encoding": "rgb8", "is_bigendian": 0, "step": 3 * width}
-            self._fields["data"] = np.ascontiguousarray(image).reshape(-1)
-        self._type_name = type_name
-        self._publisher = transport.publisher(topic, type_name, CAMERA)
+            topic, self._type_name = f"{TOPIC}/compressed", "sensor_msgs/msg/CompressedImage"
+        self.show(image)
+        self._publisher = transport.publisher(topic, self._type_name, CAMERA)
         self.latencies: list[float] = []
         self.faces: list[int] = []
         self.dropped: list[int] = []
         self._subscription: Any = None
+
+    def show(self, image: np.ndarray) -> None:
+        """Publish another picture from now on, HxWx3 uint8 RGB."""
+        if self._compressed:
+            jpeg = cv2.imencode(".jpg", image[..., ::-1])[1]
+            self._fields: dict[str, Any] = {"format": "jpeg", "data": jpeg.reshape(-1)}
+            return
+        height, width = image.shape[:2]
+        self._fields = {"height": height, "width": width, "encoding": "rgb8", "is_bigendian": 0, "step": 3 * width}
+        self._fields["data"] = np.ascontiguousarray(image).reshape(-1)
 
     def listen(self) -> None:
         """Subscribe to the results."""

@@ -23,6 +23,7 @@ from aue_crl_core.engines.torch import TorchEngine
 from aue_crl_core.hashing import seal
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
 from aue_crl_core.types import Image
+from aue_crl_core.whole_file import whole_file
 
 OPSET = 17
 _SMALLEST_HALVED = 256
@@ -73,32 +74,31 @@ def largest_difference(checkpoint: Path, exported: Path, images: Sequence[Image]
 
 def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path, info: CheckpointInfo, half: bool) -> None:
     names = [*module.input_names, *module.output_names]
-    part = path.with_name(path.name + ".part")
     legacy = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of the exporter that makes dynamic batches
-        torch.onnx.export(
-            module.eval(),
-            inputs,
-            str(part),
-            input_names=list(module.input_names),
-            output_names=list(module.output_names),
-            dynamic_axes={name: {0: "batch"} for name in names},
-            opset_version=OPSET,
-            # batch normalisation stays apart where weights are halved: folded into them, it would be rounded anew
-            training=torch.onnx.TrainingMode.PRESERVE if half else torch.onnx.TrainingMode.EVAL,
-            do_constant_folding=not half,
-            **legacy,
-        )
-    model = onnx.load(part)
-    _keep_inputs(model, dict(zip(module.input_names, inputs, strict=True)))
-    if half:
-        _halve_weights(model)
-    helper.set_model_props(model, {METADATA_KEY: info.to_json()})
-    onnx.checker.check_model(model)
-    onnx.save(model, part)
-    seal(part)
-    part.replace(path)
+    with whole_file(path) as part:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of the exporter that makes dynamic batches
+            torch.onnx.export(
+                module.eval(),
+                inputs,
+                str(part),
+                input_names=list(module.input_names),
+                output_names=list(module.output_names),
+                dynamic_axes={name: {0: "batch"} for name in names},
+                opset_version=OPSET,
+                # batch normalisation stays apart where weights are halved: folded into them, it would be rounded anew
+                training=torch.onnx.TrainingMode.PRESERVE if half else torch.onnx.TrainingMode.EVAL,
+                do_constant_folding=not half,
+                **legacy,
+            )
+        model = onnx.load(part)
+        _keep_inputs(model, dict(zip(module.input_names, inputs, strict=True)))
+        if half:
+            _halve_weights(model)
+        helper.set_model_props(model, {METADATA_KEY: info.to_json()})
+        onnx.checker.check_model(model)
+        onnx.save(model, part)
+        seal(part)
 
 
 def _keep_inputs(model: onnx.ModelProto, inputs: dict[str, torch.Tensor]) -> None:

@@ -25,6 +25,7 @@ from aue_crl_core.hashing import UNSEALED, seal
 from aue_crl_core.networks.build import build_network
 from aue_crl_core.networks.network import FaceNetwork
 from aue_crl_core.text import json_object
+from aue_crl_core.whole_file import whole_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "aue_crl"
@@ -98,16 +99,20 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """Write a safetensors file in one piece (a killed process leaves the old one), readable as the umask says.
 
     safetensors makes its files readable by their owner only, which is not what a checkpoint on a shared disk needs.
+
+    Raises:
+        OutputError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    part.touch()
-    mode = part.stat().st_mode
-    save_file(tensors, part, metadata)
-    seal(part)
-    part.chmod(mode)
-    part.replace(path)
+    with whole_file(path) as part:
+        part.unlink(missing_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
+        try:
+            save_file(tensors, part, metadata)
+        except SafetensorError as error:  # the disk is full
+            raise OSError(str(error)) from error
+        seal(part)
+        part.chmod(mode)
 
 
 def read_info(path: str | Path) -> CheckpointInfo:

@@ -18,6 +18,7 @@ from aue_crl_core.engines.base import EngineOutput
 from aue_crl_core.engines.onnx import OnnxEngine, int8_path
 from aue_crl_core.hashing import seal
 from aue_crl_core.onnx_session import load_onnxruntime
+from aue_crl_core.whole_file import whole_file
 
 CALIBRATION_FACES: Final = 400
 _BATCH: Final = 32
@@ -76,10 +77,9 @@ def quantise(model: Path, faces: Sequence[Feed]) -> Path:
         quantised = onnx.load(part)
     del quantised.metadata_props[:]
     quantised.metadata_props.extend(onnx.load(model).metadata_props)
-    unfinished = output.with_name(output.name + ".part")
-    onnx.save(quantised, unfinished)
-    seal(unfinished)
-    unfinished.replace(output)
+    with whole_file(output) as unfinished:
+        onnx.save(quantised, unfinished)
+        seal(unfinished)
     return output
 
 

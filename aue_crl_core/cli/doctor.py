@@ -8,7 +8,7 @@ import json
 import platform
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
@@ -19,6 +19,7 @@ from aue_crl_core import __version__, receive_buffers
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli import console as screen
 from aue_crl_core.cli.demo import photograph_path
+from aue_crl_core.cli.doctor_node import print_nodes
 from aue_crl_core.engines import WEIGHTS_DIRECTORY, EngineName, find_weights, make_engine, shipped_weights
 from aue_crl_core.engines.onnx import METADATA_KEY, landmarks_path
 from aue_crl_core.errors import AueCrlError
@@ -56,13 +57,22 @@ _METRICS: Final = {
 }
 
 
-def command() -> None:
+def command(
+    node: Annotated[
+        bool, typer.Option("--node", help="Instead: how the nodes that run are doing, heard on /diagnostics over DDS.")
+    ] = False,
+) -> None:
     """Say what is installed, what works here, and what to do about the rest.
 
     Detectors and engines are really run, on a photograph where there is one. The exit code is 1 where the base path
-    (the YuNet detector, the onnx engine, shipped weights) does not work.
+    (the YuNet detector, the onnx engine, shipped weights) does not work; with --node, where no node is heard or one
+    warns.
     """
     console = screen.out()
+    if node:
+        if not print_nodes(console):
+            raise typer.Exit(1)
+        return
     _print_packages(console)
     _print_weights(console)
     trial = _trial()

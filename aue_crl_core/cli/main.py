@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -16,6 +17,7 @@ from aue_crl_core.errors import AueCrlError, CheckpointError, ConfigError, Missi
 
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _USAGE: Final = (ConfigError, CheckpointError, MissingDependencyError)
 
 
@@ -99,7 +101,8 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (`arguments` None: those of the process) and exit.
 
-    An `AueCrlError` is printed as one line: exit code 2 for settings, weights and packages, 1 for the rest.
+    An `AueCrlError` is printed as one line: exit code 2 for settings, weights and packages, 1 for the rest. So is a
+    disk that takes no more, whatever was written.
     """
     try:
         app(None if arguments is None else list(arguments), prog_name="aue-crl")
@@ -108,6 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(USAGE_ERROR if isinstance(error, _USAGE) else FAILURE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains on its way out
+        sys.exit(FAILURE)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f"{error.filename} cannot be written: " if error.filename else ""
+        print(f"error: {where}{error.strerror}; make room, and start the same command again", file=sys.stderr)
         sys.exit(FAILURE)
 
 

@@ -12,6 +12,7 @@ import typer
 from aue_crl_core.cli.view import AddressOption, NoPixelsOption, ViewOption, opened_view
 from aue_crl_core.config import require
 from aue_crl_core.live.server import DEFAULT_ADDRESS
+from aue_crl_ros.transports.dds.network import Range
 
 _NAME: Final = "aue_crl"
 
@@ -40,6 +41,14 @@ def command(
     domain: Annotated[
         int | None, typer.Option(min=0, max=232, help="DDS domain; default: ROS_DOMAIN_ID, or 0.")
     ] = None,
+    discovery: Annotated[
+        Range | None,
+        typer.Option(
+            metavar="RANGE",
+            help="Whom to meet: localhost (this machine's nodes), subnet (the network's too), off or system_default. "
+            "Default: ROS's variables, CYCLONEDDS_URI, or localhost.",
+        ),
+    ] = None,
     use_sim_time: Annotated[bool, typer.Option("--use-sim-time", help="Take the time from /clock.")] = False,
     view: ViewOption = False,
     view_address: AddressOption = DEFAULT_ADDRESS,
@@ -67,6 +76,7 @@ def command(
             remappings=dict(map(_renaming, remap or ())),
             domain_id=domain,
             use_sim_time=use_sim_time,
+            discovery=discovery,
             view=hub,
         )
     if failure:

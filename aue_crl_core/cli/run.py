@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -34,6 +34,7 @@ from aue_crl_core.live.server import DEFAULT_ADDRESS
 from aue_crl_core.media.reading.ranges import FrameRange, parse_seconds
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem, resolve_sources
 from aue_crl_core.media.writing.events import EventSink
+from aue_crl_core.media.writing.layout import TableLayout
 from aue_crl_core.media.writing.overlays import OverlayWriter, open_overlay
 from aue_crl_core.media.writing.sinks import JsonlSink, Sink, open_sink
 from aue_crl_core.types import FacePrediction, Frame
@@ -110,6 +111,9 @@ def command(
     view: ViewOption = False,
     view_address: AddressOption = DEFAULT_ADDRESS,
     view_no_pixels: NoPixelsOption = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Write no face points, and refuse to draw: nothing that shows a face.")
+    ] = False,
     max_faces: Annotated[int, typer.Option(min=1, help="At most so many faces a frame, the largest first.")] = 8,
     min_face: Annotated[
         float, typer.Option(metavar="PX", help="Side of the smallest face searched for, in pixels.")
@@ -150,6 +154,7 @@ def command(
     """
     end_s = None if end is None else parse_seconds(end, "--end")
     wanted = FrameRange(parse_seconds(start, "--start"), end_s, every, fps)
+    require(not (private and overlay), "--overlay", "be left out with --private: it shows the faces", overlay)
     found, problems = resolve_sources(sources, wanted)
     tally = Tally(problems=problems)
     errors = screen.err()
@@ -168,9 +173,8 @@ def command(
             workers,
         )
         model = None if detector_model is None else str(detector_model)
-        settings = CorpusSettings(
-            *(weights, engine, device, detector, model, min_face, precision, threads or 1, config, wanted, every_frame)
-        )
+        how = (weights, engine, device, detector, model, min_face, precision, threads or 1, config)
+        settings = CorpusSettings(*how, wanted, every_frame, points=not private)
         raise typer.Exit(run_corpus(found, problems, settings, output, workers))
     analyzer = FaceAnalyzer.load(
         weights,
@@ -185,14 +189,14 @@ def command(
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        shape = {"expressions": analyzer.expressions, "every_frame": every_frame, "sides": sides}
-        sink = stack.enter_context(_open_output(output, **shape)) if output else None
+        layout = TableLayout(analyzer.expressions, every_frame, sides, points=not private)
+        sink = stack.enter_context(_open_output(output, layout)) if output else None
         over_time = None
         if course is not None:
             course = replace(course, temporal=replace(course.temporal, uncertain_below=analyzer.uncertain_below))
-            steady = stack.enter_context(_open_output(smoothed, **shape)) if smoothed else None
+            steady = stack.enter_context(_open_output(smoothed, layout)) if smoothed else None
             told = stack.enter_context(EventSink(events)) if events else None
-            hub = stack.enter_context(opened_view(view_address, not view_no_pixels)) if view else None
+            hub = stack.enter_context(opened_view(view_address, not (view_no_pixels or private))) if view else None
             watcher = None if hub is None else _watcher(hub, tally)
             over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told, watcher))
         drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
@@ -241,10 +245,10 @@ def _watcher(hub: Hub, tally: Tally) -> Watcher:
     return show
 
 
-def _open_output(path: Path, expressions: Sequence[str], every_frame: bool, sides: bool) -> Sink:
+def _open_output(path: Path, layout: TableLayout) -> Sink:
     if str(path) == "-":
-        return JsonlSink(Path("/dev/stdout"), expressions, every_frame, side_file=False)
-    return open_sink(path, expressions=expressions, every_frame=every_frame, sides=sides)
+        return JsonlSink(Path("/dev/stdout"), layout, side_file=False)
+    return open_sink(path, **asdict(layout))
 
 
 def _open_drawing(path: str, sources: Sequence[FrameSource]) -> OverlayWriter:

@@ -20,7 +20,8 @@ from aue_crl_core.corpus.part import RUN_FOLDER, CorpusSettings, Outcome, finish
 from aue_crl_core.corpus.workers import process_files
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.media.reading.sources import CameraSource, FrameSource, SourceProblem
-from aue_crl_core.media.writing.sinks import TABLE_SUFFIXES, require_pyarrow
+from aue_crl_core.media.writing.layout import require_pyarrow
+from aue_crl_core.media.writing.sinks import TABLE_SUFFIXES
 
 FAILURES: Final = "failed.csv"
 _SHOWN: Final = 20

@@ -25,6 +25,7 @@ from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
 from aue_crl_core.hashing import file_sha256
 from aue_crl_core.media.reading.ranges import WHOLE, FrameRange
 from aue_crl_core.media.reading.sources import FrameSource, VideoSource, resolve_sources
+from aue_crl_core.media.writing.layout import TableLayout
 from aue_crl_core.media.writing.sinks import ParquetSink
 from aue_crl_core.results import read_source
 
@@ -35,7 +36,7 @@ _NAME_LETTERS: Final = 30
 @dataclass(frozen=True)
 class CorpusSettings:
     """How films are read: see `FaceAnalyzer.load`, `AnalyzerConfig` and `FrameRange`; `threads` are those of a film's
-    engine and decoder, `every_frame` as of `open_sink`."""
+    engine and decoder, `every_frame` and `points` as of `TableLayout`."""
 
     weights: str = "edge"
     engine: EngineName = "onnx"
@@ -48,6 +49,7 @@ class CorpusSettings:
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     wanted: FrameRange = WHOLE
     every_frame: bool = False
+    points: bool = True
 
     def fingerprint(self) -> str:
         """What results depend on, as a hash: the settings but for `threads`, the weights' content, our version.
@@ -138,8 +140,9 @@ def _read(source: FrameSource, settings: CorpusSettings, target: Path) -> Outcom
     analyzer = FaceAnalyzer(loaded.engine, loaded.detector, settings.analyzer)  # of its own: ids begin anew
     if isinstance(source, VideoSource):
         source.threads = settings.threads
+    layout = TableLayout(analyzer.expressions, settings.every_frame, settings.analyzer.sides, settings.points)
     frames, faces, problem = 0, 0, ""
-    with ParquetSink(target, analyzer.expressions, settings.every_frame, settings.analyzer.sides) as sink:
+    with ParquetSink(target, layout) as sink:
         try:
             for result in read_source(source, analyzer):
                 sink.write(result.frame, result.faces)

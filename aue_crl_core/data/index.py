@@ -46,6 +46,7 @@ from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES
 from aue_crl_core.errors import DatasetError, MissingDependencyError, brief, import_failure
 from aue_crl_core.text import json_object
 from aue_crl_core.types import FaceBox, Points
+from aue_crl_core.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,6 +136,7 @@ class DatasetIndex:
 
         Raises:
             MissingDependencyError: pyarrow is not installed.
+            OutputError: it cannot be written.
         """
         pa, pq = _pyarrow()
         rows = [_row(record) for record in self.records]
@@ -146,10 +148,8 @@ class DatasetIndex:
             "data_hash": self.data_hash,
         }
         schema = _schema(pa).with_metadata({_KEY: json.dumps(about).encode()})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), part, compression="zstd")
-        part.replace(path)
+        with whole_file(path) as part:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), part, compression="zstd")
 
     @classmethod
     def read(cls, path: Path, root: Path | None = None) -> DatasetIndex:

@@ -23,7 +23,7 @@ from aue_crl_core.data.face_mesh import MeshEvidence
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.layouts.table import LAYOUTS, LayoutOptions, find_layout
-from aue_crl_core.errors import DatasetError, ImageError
+from aue_crl_core.errors import DatasetError, ImageError, OutputError
 from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FaceBox
@@ -224,9 +224,9 @@ class _FaceCache:
             except (ValueError, KeyError, TypeError):  # the last line of a killed run
                 continue
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a", encoding="utf-8")
+        self._file = self._path.open("ab", buffering=0)
         if text and not text.endswith("\n"):
-            self._file.write("\n")
+            self._file.write(b"\n")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -257,8 +257,13 @@ class _FaceCache:
         if face is not None and face.evidence is not None:
             for name in ("blendshapes", "distances"):
                 row[name] = [round(float(v), 5) for v in getattr(face.evidence, name)]
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(row).encode() + b"\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self._path} cannot be written any further: {error.strerror or error}; what is done is kept: make "
+                "room, and start the same command again"
+            ) from error
 
 
 _Key = tuple[str, "tuple[float, ...] | None"]

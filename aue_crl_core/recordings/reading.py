@@ -65,7 +65,7 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _nested(row: Mapping[str, str]) -> dict[str, Any]:
-    """A row of `csv_columns` as the JSONL record that it was."""
+    """A row of `TableLayout.csv_columns` as the JSONL record that it was."""
     return {
         **row,
         "box": [row.get(f"box_{side}", "") for side in "xywh"],

@@ -11,7 +11,7 @@ import numpy as np
 
 from aue_crl_core import facs
 from aue_crl_core.circumplex import valence_arousal
-from aue_crl_core.media.writing.sinks import csv_columns
+from aue_crl_core.media.writing.layout import TableLayout
 from aue_crl_core.recordings.episodes import Episode
 from aue_crl_core.recordings.recording import STATES, Recording, Track
 
@@ -30,8 +30,8 @@ def valence_arousal_of(track: Track, expressions: Sequence[str]) -> np.ndarray:
 
 
 def faces_csv(recording: Recording) -> str:
-    """`csv_columns` without the points, and `valence, arousal`."""
-    columns = csv_columns(recording.expressions)[: -2 * facs.NUM_POINTS]
+    """`TableLayout.csv_columns` without the points, and `valence, arousal`."""
+    columns = TableLayout(recording.expressions, points=False).csv_columns()
     return _csv((*columns, "valence", "arousal"), _face_rows(recording))
 
 

@@ -143,6 +143,7 @@ class _Job:
         self._tally = tally
         self._progress = progress
         self._messages = StoreMessages()
+        self._points = not settings.privacy
         settings = replace(settings, background_search=False)  # the same bag, the same result
         analyzer = load_analyzer(settings)
         self._facts = conversions.model_facts(analyzer, settings)
@@ -176,7 +177,8 @@ class _Job:
             if frame is not None:
                 self._session.offer(frame)
                 for observation in self._session.step(0.0):
-                    add("expressions", timestamp, conversions.expression_array(m, observation, self._facts, math.nan))
+                    faces = conversions.expression_array(m, observation, self._facts, math.nan, self._points)
+                    add("expressions", timestamp, faces)
                     for event in observation.events:
                         add("events", timestamp, conversions.expression_event(m, observation, event))
                     self._tally.add(observation)

@@ -22,8 +22,10 @@ TRACKED: Final = f"{FACES}/tracked"
 _IDS: Final = "hri_msgs/msg/IdsList"
 _IMAGE: Final = "sensor_msgs/msg/Image"
 _RESULT_TYPES: Final = {"facs": "hri_msgs/msg/FacialActionUnits", "expression": "hri_msgs/msg/Expression"}
-_PLACE_TYPES: Final = {"roi": "hri_msgs/msg/NormalizedRegionOfInterest2D", "landmarks": "hri_msgs/msg/FacialLandmarks"}
+_PLACE_TYPES: Final = {"roi": "hri_msgs/msg/NormalizedRegionOfInterest2D"}
 _PIXEL_TYPES: Final = {"cropped": _IMAGE, "aligned": _IMAGE}
+_SHAPE_TYPES: Final = {"landmarks": "hri_msgs/msg/FacialLandmarks", **_PIXEL_TYPES}
+"""What shows a face itself: not with `privacy`."""
 
 _LISTEN: Final = Qos(reliable=False, depth=2)
 """Matches publishers of either reliability. Not `SENSOR`: its QoS can be overridden by parameters, and every face would
@@ -44,7 +46,7 @@ class HriTopics:
     """What this node knows of faces, as REP-155 wants it.
 
     With `face_source: camera` it is the faces' owner: `tracked` with the ids of all cameras, and per face `roi`,
-    `landmarks`, `facs`, `expression`, and (not with `privacy`) `cropped` and `aligned`. With another face source, the
+    `facs`, `expression`, and (not with `privacy`) `landmarks`, `cropped` and `aligned`. With another face source, the
     faces belong to the node that cut them out, and only `facs` and `expression` are added to them: their landmarks
     could only be given in the crop, which nobody would expect under that name. What nobody listens to is not made.
 
@@ -97,7 +99,7 @@ class HriTopics:
         return count if self._owner else max(1, count)
 
     def update(self, settings: Settings) -> None:
-        """Take over settings that may change while running: with `privacy`, the topics of pixels are withdrawn."""
+        """Take over settings that may change while running: with `privacy`, `_SHAPE_TYPES` are withdrawn."""
         with self._lock:
             self._settings = settings
             self._match_topics()
@@ -135,7 +137,7 @@ class HriTopics:
         """Offer the topics of all ids that live, and withdraw the others."""
         types = dict(_RESULT_TYPES)
         if self._owner:
-            types |= _PLACE_TYPES if self._settings.privacy else _PLACE_TYPES | _PIXEL_TYPES
+            types |= _PLACE_TYPES if self._settings.privacy else _PLACE_TYPES | _SHAPE_TYPES
         live = dict.fromkeys(face_id for camera in self._cameras.values() for face_id in camera.ids)
         for face_id in [face_id for face_id in self._faces if face_id not in live]:
             for publisher in self._faces.pop(face_id).values():

@@ -95,11 +95,13 @@ def model_description(messages: Messages, facts: ModelFacts, header: Any) -> Any
     )
 
 
-def expression_array(messages: Messages, observation: Observation, description: ModelFacts, latency_s: float) -> Any:
+def expression_array(
+    messages: Messages, observation: Observation, description: ModelFacts, latency_s: float, points: bool = True
+) -> Any:
     """aue_crl/FaceExpressionArray of all faces of one image, in the observation's order.
 
     `description` gives the order of probabilities and action units; `latency_s` from the image's stamp to now (NaN:
-    the image has none).
+    the image has none); without `points` (privacy) the landmarks are left empty.
     """
     height, width = observation.image.shape[:2]
     return messages.new(
@@ -108,7 +110,7 @@ def expression_array(messages: Messages, observation: Observation, description: 
         camera=observation.camera,
         image_width=width,
         image_height=height,
-        faces=[_face(messages, observation, reading, description) for reading in observation.faces],
+        faces=[_face(messages, observation, reading, description, points) for reading in observation.faces],
         latency=float(latency_s),
         dropped_frames=observation.dropped,
     )
@@ -156,7 +158,9 @@ def clipped(box: FaceBox, width: int, height: int) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _face(messages: Messages, observation: Observation, reading: FaceReading, description: ModelFacts) -> Any:
+def _face(
+    messages: Messages, observation: Observation, reading: FaceReading, description: ModelFacts, points: bool
+) -> Any:
     face = reading.prediction
     height, width = observation.image.shape[:2]
     left, top, right, bottom = clipped(face.box, width, height)
@@ -188,7 +192,7 @@ def _face(messages: Messages, observation: Observation, reading: FaceReading, de
             )
             for code in description.action_units
         ],
-        landmarks=np.ascontiguousarray(face.landmarks, np.float32).ravel(),
+        landmarks=np.ascontiguousarray(face.landmarks if points else face.landmarks[:0], np.float32).ravel(),
         quality=_quality(messages, face),
     )
 

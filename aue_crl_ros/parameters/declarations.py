@@ -132,7 +132,7 @@ class Settings:
     min_event_s: float = _parameter(0.2, "What lasts less is no event, seconds.", low=0, high=10)
     debug_image: bool = _parameter(False, "Offer ~/debug_image/compressed; drawn only while somebody listens.")
     privacy: bool = _parameter(
-        False, "No pixel leaves the node: no debug image, no face crops, no picture in the live view."
+        False, "Neither pixels nor face points leave the node: no debug image, face crops, landmarks or live pictures."
     )
     stale_after_s: float = _parameter(2.0, "Without an image for longer, diagnostics warn, seconds.", low=0.1, high=600)
 

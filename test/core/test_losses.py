@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,13 @@ torch = pytest.importorskip("torch")
 from aue_crl_core import facs  # noqa: E402
 from aue_crl_core.errors import ConfigError  # noqa: E402
 from aue_crl_core.knowledge import LearnablePrior  # noqa: E402
-from aue_crl_core.losses import pairwise_dependency_loss, prior_regulariser, weighted_au_loss  # noqa: E402
+from aue_crl_core.losses import (  # noqa: E402
+    evidence_loss,
+    pairwise_dependency_loss,
+    posterior_loss,
+    prior_regulariser,
+    weighted_au_loss,
+)
 
 
 def _relu(value: float) -> float:
@@ -148,3 +156,14 @@ def test_the_unit_loss_teaches_the_network_and_the_prior():
     assert prior.table.grad[3].abs().min() > 0
     assert prior.table.grad[[0, 1, 2, 4, 5, 6]].abs().max() == 0
     torch.testing.assert_close(prior.table.grad[3], -p.grad.sum(dim=0))
+
+
+def test_the_losses_of_evidence_are_means_over_what_is_known():
+    unknown = float("nan")
+    logits, evidence = torch.tensor([[0.5, 3.0, 9.0]]), torch.tensor([[0.0, 1.0, unknown]])
+    assert evidence_loss(logits, evidence).item() == pytest.approx((0.5 * 0.5**2 + (2 - 0.5)) / 2)
+    p, q = torch.tensor([[0.5, 0.25, 0.9]]), torch.tensor([[1.0, 0.0, unknown]])
+    by_hand = -(math.log(0.5) + math.log(0.75)) / 2
+    assert posterior_loss(p, q).item() == pytest.approx(by_hand)
+    nothing = torch.full((2, 17), unknown)
+    assert evidence_loss(torch.ones(2, 17), nothing) == posterior_loss(torch.full((2, 17), 0.3), nothing) == 0

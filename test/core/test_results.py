@@ -10,7 +10,7 @@ import aue_crl_core
 from aue_crl_core import FaceAnalyzer, facs
 from aue_crl_core.errors import ConfigError, ImageError
 from aue_crl_core.media.reading.ranges import FrameRange
-from aue_crl_core.media.writing.sinks import csv_columns
+from aue_crl_core.media.writing.layout import TableLayout
 from aue_crl_core.results import plot, read, to_arrow, to_pandas
 
 
@@ -76,7 +76,7 @@ def test_a_table_has_a_row_for_each_face_and_the_columns_of_a_parquet_file(resul
 def test_a_data_frame_has_the_flat_columns_of_a_csv_file(results):
     pytest.importorskip("pandas")
     frame = to_pandas(results)
-    assert list(frame.columns) == csv_columns(facs.BASIC_EXPRESSIONS)
+    assert list(frame.columns) == TableLayout().csv_columns()
     assert frame["au_12"].tolist() == [round(float(f.action_units[12]), 4) for r in results for f in r.faces]
     assert frame.groupby("face_id").size().sum() == 3
     assert to_pandas([]).empty

@@ -28,6 +28,7 @@ from aue_crl_core.errors import DatasetError
 from aue_crl_core.hashing import file_sha256
 from aue_crl_core.media.reading.headers import read_header
 from aue_crl_core.types import FaceBox
+from aue_crl_core.whole_file import whole_file
 
 TABLES: Final = ("fer2013.csv", "icml_face_data.csv")
 LABELS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -65,10 +66,8 @@ def unpack(root: Path, folder: Path) -> Path:
     for row, (where, split, expression, pixels) in enumerate(_rows(table), start=1):
         path = folder / split / expression / f"{row:05}.png"
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_bytes(cv2.imencode(".png", _picture(pixels, where))[1].tobytes())
-            part.replace(path)
+            with whole_file(path) as part:
+                part.write_bytes(cv2.imencode(".png", _picture(pixels, where))[1].tobytes())
     return folder
 
 

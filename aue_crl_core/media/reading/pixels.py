@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +9,13 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from aue_crl_core.errors import ImageError, OutputError
+from aue_crl_core.errors import ImageError
 from aue_crl_core.media.reading.decoding import MAX_PIXELS, decode_heif, decode_image
 from aue_crl_core.media.reading.extras import holds_more
 from aue_crl_core.media.reading.headers import read_header
 from aue_crl_core.media.reading.heif import is_heif
 from aue_crl_core.types import Image
+from aue_crl_core.whole_file import whole_file
 
 WRITTEN_SUFFIXES: Final = frozenset(
     {".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
@@ -153,15 +153,8 @@ def save_image(path: str | Path, image: Image) -> None:
         raise ImageError(
             f"{path} must end in an image format's suffix, for example .png or .jpg, got {path.suffix!r}"
         ) from error
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
         part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:

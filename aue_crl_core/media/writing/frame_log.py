@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aue_crl_core.errors import OutputError
 from aue_crl_core.types import Frame
+from aue_crl_core.whole_file import whole_file
 
 METADATA_KEY: Final = "aue_crl.frames"
 """Under which a Parquet file's own metadata has the log."""
@@ -55,17 +54,8 @@ class FrameLog:
         Raises:
             OutputError: it cannot be written.
         """
-        path = frame_log_path(table)
-        part = path.with_name(path.name + ".part")
-        try:
+        with whole_file(frame_log_path(table)) as part:
             part.write_text(self.to_json() + "\n", encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise OutputError(
-                f"{path} cannot be written: {error.strerror or error}; it would say which frames were read"
-            ) from error
 
 
 def frame_log_path(table: Path) -> Path:

@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aue_crl_core import facs
-from aue_crl_core.errors import ConfigError, MissingDependencyError, OutputError, import_failure
+from aue_crl_core.errors import ConfigError, OutputError
 from aue_crl_core.media.writing.closing import ClosesOnExit
 from aue_crl_core.media.writing.frame_log import METADATA_KEY, FrameLog
 from aue_crl_core.media.writing.growing import GrowingFile
+from aue_crl_core.media.writing.layout import TableLayout
 from aue_crl_core.types import FacePrediction, Frame
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ TABLE_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
 
 _PARQUET_ROWS: Final = 1024
 _COMPRESSION: Final = "zstd"
-_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks", "sides"})
 
 
 class Sink(Protocol):
@@ -61,14 +61,11 @@ def open_sink(
     expressions: Sequence[str] = facs.BASIC_EXPRESSIONS,
     every_frame: bool = False,
     sides: bool = False,
+    points: bool = True,
 ) -> Sink:
     """Open a table for writing, by suffix `.jsonl`, `.csv` or `.parquet`; folders are made, an old file is replaced.
 
-    Args:
-        path: the file.
-        expressions: the model's class names in label order; CSV and Parquet have a column or field for each.
-        every_frame: a frame without a face has a row too, and all rows a column `success`: whether there is a face.
-        sides: CSV and Parquet have columns for one-sided action units; JSONL has them wherever a prediction does.
+    `path` the file; the others see `TableLayout`.
 
     Raises:
         ConfigError: another suffix, or the file cannot be written.
@@ -79,19 +76,11 @@ def open_sink(
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
-        return kinds[path.suffix.lower()](path, expressions, every_frame, sides)
+        return kinds[path.suffix.lower()](path, TableLayout(expressions, every_frame, sides, points))
     except OutputError as error:
         raise ConfigError(f"output {error}") from error
     except OSError as error:
         raise ConfigError(f"output {path} cannot be written: {error.strerror or error}") from error
-
-
-def _records(frame: Frame, predictions: Sequence[FacePrediction], every_frame: bool) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = [face.as_record(frame) for face in predictions]
-    if not every_frame:
-        return records
-    where = {"source": frame.source, "frame": frame.index, "time_s": round(float(frame.time_s), 4)}
-    return [record | {"success": True} for record in records] or [where | {"success": False}]
 
 
 class JsonlSink(ClosesOnExit):
@@ -100,21 +89,14 @@ class JsonlSink(ClosesOnExit):
     Without `side_file` (a pipe) the frames read are not said.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        expressions: Sequence[str],
-        every_frame: bool = False,
-        sides: bool = False,
-        side_file: bool = True,
-    ) -> None:
+    def __init__(self, path: Path, layout: TableLayout, side_file: bool = True) -> None:
         self._file = GrowingFile(path)
-        self._every_frame = every_frame
+        self._layout = layout
         self._side_file = side_file
         self._log = FrameLog()
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        records = _records(frame, predictions, self._every_frame)
+        records = self._layout.records(frame, predictions)
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         self._file.write("".join(lines).encode())
         self._file.end_piece()
@@ -126,56 +108,19 @@ class JsonlSink(ClosesOnExit):
                 self._log.write_beside(self._file.path)
 
 
-def csv_columns(expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> list[str]:
-    """The CSV header: plain values only, so that any spreadsheet reads it.
-
-    `source, frame, time_s, face_id, box_x, box_y, box_w, box_h` (px), `expression, confidence, state`, `p_<expression>`
-    (blanks as `_`), `au_<FACS code>`, and the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order of OpenFace);
-    with `every_frame`, at the end, `success`, 1 or 0; with `sides` then `au_<FACS code>_left`, `au_<FACS code>_right`.
-    """
-    return [
-        *("source", "frame", "time_s", "face_id"),
-        *("box_x", "box_y", "box_w", "box_h"),
-        *("expression", "confidence", "state"),
-        *(f"p_{name.replace(' ', '_')}" for name in expressions),
-        *(f"au_{unit}" for unit in facs.ACTION_UNITS),
-        *(f"{axis}_{point}" for axis in "xy" for point in range(facs.NUM_POINTS)),
-        *(["success"] if every_frame else []),
-        *([f"au_{unit}_{side}" for unit in facs.SIDED_UNITS for side in facs.SIDES] if sides else []),
-    ]
-
-
-def flat_row(record: dict[str, Any], expressions: Sequence[str]) -> dict[str, Any]:
-    """A record (`FacePrediction.as_record`) with the columns of `csv_columns`."""
-    flat = {name: value for name, value in record.items() if name not in _NESTED}
-    if "success" in record:
-        flat["success"] = int(record["success"])
-    if "face_id" not in record:
-        return flat
-    flat |= {f"box_{side}": value for side, value in zip("xywh", record["box"], strict=True)}
-    flat |= {f"p_{name.replace(' ', '_')}": record["probabilities"].get(name) for name in expressions}
-    flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
-    for side, units in record.get("sides", {}).items():
-        flat |= {f"au_{unit}_{side}": value for unit, value in units.items()}
-    for index, (x, y) in enumerate(record["landmarks"]):
-        flat |= {f"x_{index}": x, f"y_{index}": y}
-    return flat
-
-
 class CsvSink(ClosesOnExit):
-    """Flat columns (`csv_columns`), the header also without any face; each frame as a whole."""
+    """Flat columns (`TableLayout.csv_columns`), the header also without any face; each frame as a whole."""
 
-    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> None:
-        self._expressions = tuple(expressions)
-        self._every_frame = every_frame
+    def __init__(self, path: Path, layout: TableLayout) -> None:
+        self._layout = layout
         self._log = FrameLog()
         self._file = GrowingFile(path)
-        self._columns = csv_columns(expressions, every_frame, sides)
+        self._columns = layout.csv_columns()
         self._add([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
-        records = _records(frame, predictions, self._every_frame)
-        self._add([flat_row(record, self._expressions) for record in records])
+        records = self._layout.records(frame, predictions)
+        self._add([self._layout.flat_row(record) for record in records])
         self._log.add(frame, len(predictions))
 
     def close(self) -> None:
@@ -190,56 +135,18 @@ class CsvSink(ClosesOnExit):
         self._file.end_piece()
 
 
-def require_pyarrow(purpose: str) -> None:
-    """Raise `MissingDependencyError` where `purpose` ("writing Parquet") lacks pyarrow."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError("pyarrow", "tables", purpose, import_failure(error, "pyarrow")) from error
-
-
-def arrow_schema(expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> pa.Schema:
-    """The JSONL record as typed, nested columns.
-
-    Raises:
-        MissingDependencyError: pyarrow is not there.
-    """
-    require_pyarrow("writing Parquet")
-    import pyarrow as pa
-
-    number = pa.float32()
-    one_side = pa.struct([(str(unit), number) for unit in facs.SIDED_UNITS])
-    return pa.schema(
-        [
-            ("source", pa.string()),
-            ("frame", pa.int64()),
-            ("time_s", pa.float64()),
-            ("face_id", pa.string()),
-            ("box", pa.list_(number)),
-            ("expression", pa.string()),
-            ("confidence", number),
-            ("probabilities", pa.struct([(name, number) for name in expressions])),
-            ("action_units", pa.struct([(str(unit), number) for unit in facs.ACTION_UNITS])),
-            ("landmarks", pa.list_(pa.list_(number))),
-            ("state", pa.string()),
-            *([("success", pa.bool_())] if every_frame else []),
-            *([("sides", pa.struct([(side, one_side) for side in facs.SIDES]))] if sides else []),
-        ]
-    )
-
-
 class ParquetSink(ClosesOnExit):
-    """Columns of `arrow_schema`, in row groups of about 1024 faces, so that a film never fills memory.
+    """Columns of `TableLayout.arrow_schema`, in row groups of about 1024 faces, so that a film never fills memory.
 
     Written beside the target as `<name>.part` and renamed when complete: the target is always a whole file. Before a
     group is written, room is taken for it and for the footer, so that a full disk ends the file and does not spoil it.
     """
 
-    def __init__(self, path: Path, expressions: Sequence[str], every_frame: bool = False, sides: bool = False) -> None:
-        self._schema = arrow_schema(expressions, every_frame, sides)
+    def __init__(self, path: Path, layout: TableLayout) -> None:
+        self._schema = layout.arrow_schema()
         import pyarrow.parquet as pq
 
-        self._every_frame = every_frame
+        self._layout = layout
         self._log = FrameLog()
         self._path = path
         self._file = GrowingFile(path.with_name(path.name + ".part"), name=path)
@@ -250,7 +157,7 @@ class ParquetSink(ClosesOnExit):
 
     def write(self, frame: Frame, predictions: Sequence[FacePrediction]) -> None:
         self._log.add(frame, len(predictions))
-        if records := _records(frame, predictions, self._every_frame):
+        if records := self._layout.records(frame, predictions):
             self._waiting.append(records)
         if sum(map(len, self._waiting)) >= _PARQUET_ROWS:
             self._store_waiting()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aue_crl_core.errors import MissingDependencyError, import_failure
+from aue_crl_core.whole_file import whole_file
 
 HISTORY_FILE: Final = "metrics.csv"
 _TEXT: Final = ("stage",)
@@ -34,12 +35,10 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
     rows = [r for r in read_history(path) if r["stage"] != row["stage"] or int(r["epoch"]) < row["epoch"]]
     rows.append({k: str(v) for k, v in row.items()})
     columns = list(dict.fromkeys(k for r in rows for k in r))
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
+    with whole_file(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(path)
     _write_parquet(path.with_suffix(".parquet"), rows, columns)
 
 
@@ -64,6 +63,5 @@ def _write_parquet(path: Path, rows: Sequence[dict[str, str]], columns: Sequence
             (str, pa.string()) if name in _TEXT else (int, pa.int32()) if name in _WHOLE else (float, pa.float64())
         )
         arrays[name] = pa.array([convert(row[name]) if name in row else None for row in rows], kind)
-    part = path.with_name(path.name + ".part")
-    pq.write_table(pa.table(arrays), part)
-    part.replace(path)
+    with whole_file(path) as part:
+        pq.write_table(pa.table(arrays), part)

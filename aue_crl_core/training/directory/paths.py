@@ -15,6 +15,7 @@ from aue_crl_core.errors import ConfigError, TrainingError
 from aue_crl_core.training.config import StageName, TrainConfig, write_config
 from aue_crl_core.training.directory.state import Progress, read_progress
 from aue_crl_core.training.stages import STAGES
+from aue_crl_core.whole_file import whole_file
 
 RUN_FILE: Final = "run.json"
 CONFIG_FILE: Final = "config.yaml"
@@ -60,9 +61,8 @@ class RunPaths:
         best, furthest = self.directory / BEST_FILE, self.checkpoint(self.finished()[-1])
         if best.is_file() and best.stat().st_mtime_ns >= furthest.stat().st_mtime_ns:
             return
-        part = best.with_name(best.name + ".part")
-        shutil.copyfile(furthest, part)
-        part.replace(best)
+        with whole_file(best) as part:
+            shutil.copyfile(furthest, part)
 
 
 def provenance(data: Sequence[DatasetIndex]) -> list[dict[str, Any]]:
@@ -114,9 +114,8 @@ def open_run(
 
 def write_text(path: Path, text: str) -> None:
     """Write a file in one step."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(text)
 
 
 def read_run(directory: Path) -> dict[str, Any]:

@@ -27,9 +27,9 @@ from aue_crl_ros.messages.interfaces import StoreMessages
 from aue_crl_ros.transports.dds.endpoints import DdsPublisher, DdsSubscription, Endpoint
 from aue_crl_ros.transports.dds.graph import ENCLAVE, NodeGraph
 from aue_crl_ros.transports.dds.names import NodeNames
+from aue_crl_ros.transports.dds.network import Range, network
 from aue_crl_ros.transports.dds.service import DdsService
 from aue_crl_ros.transports.dds.types import DataTypes
-from aue_crl_ros.transports.sockets import large_receive_buffers
 from aue_crl_ros.transports.transport import SENSOR, Qos
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -63,11 +63,13 @@ class DdsTransport:
         remappings: Mapping[str, str] | None = None,
         domain_id: int | None = None,
         use_sim_time: bool = False,
+        discovery: Range | None = None,
     ) -> None:
         """Join `domain_id` (default: ROS_DOMAIN_ID, or 0) as `node_name`.
 
-        The network is what CYCLONEDDS_URI says; the sockets' buffers are as large as the kernel allows, unless it says
-        otherwise. With `use_sim_time`, `now_ns` follows `/clock` and is 0 before the first.
+        Whom it meets, `self.network`, is what `discovery` says, else what ROS's variables or CYCLONEDDS_URI say, else
+        the nodes of this machine (see `network.network`). With `use_sim_time`, `now_ns` follows `/clock` and is 0
+        before the first.
 
         Raises:
             ConfigError: a name, a remapping or the domain is not valid, or CYCLONEDDS_URI is not.
@@ -83,16 +85,18 @@ class DdsTransport:
         self._closing = False
         self._sim_time_ns = 0
         self._use_sim_time = use_sim_time
+        self.network = network(discovery)
         domain = domain_from_environment() if domain_id is None else domain_id
         if not 0 <= domain <= _LAST_DOMAIN:
             raise ConfigError(f"the DDS domain must be in [0, {_LAST_DOMAIN}], got {domain}")
         try:
-            with large_receive_buffers():
+            with self.network.in_force():
                 self.participant = DomainParticipant(domain, DdsQos(Policy.Userdata(ENCLAVE)))
         except DDSException as error:
             raise ConfigError(
                 f"joining DDS domain {domain} failed ({error}); CYCLONEDDS_URI must be unset, or name interfaces that "
-                f"exist and leave room for another participant; got {os.environ.get('CYCLONEDDS_URI', 'unset')!r}"
+                f"exist and leave room for another participant; got {os.environ.get('CYCLONEDDS_URI', 'unset')!r}; "
+                f"this node {self.network}"
             ) from error
         self.graph = NodeGraph(self.participant, self.names.namespace, self.names.name)
         self._wake = GuardCondition(self.participant)

@@ -23,8 +23,9 @@ from aue_crl_core.checkpoint import (  # noqa: E402
     read_prior,
     save_network,
 )
+from aue_crl_core.checkpoint.file import write_tensors  # noqa: E402
 from aue_crl_core.config import ModelConfig, Preprocessing  # noqa: E402
-from aue_crl_core.errors import CheckpointError  # noqa: E402
+from aue_crl_core.errors import CheckpointError, OutputError  # noqa: E402
 from aue_crl_core.networks import build_network  # noqa: E402
 
 CONFIG = ModelConfig(
@@ -184,3 +185,12 @@ def test_a_checkpoint_without_a_landmark_net_is_refused(saved, network):
     save_file(kept, saved, {METADATA_KEY: CheckpointInfo(CONFIG, classes=CONFIG.expressions).to_json()})
     with pytest.raises(CheckpointError, match="has no landmark net; train one with: aue-crl train --stage landmark"):
         load_landmark_net(network, saved)
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, disk_with):
+    path = tmp_path / "net.safetensors"
+    write_tensors(path, {"a": torch.ones(3)}, {})
+    with disk_with(1000), pytest.raises(OutputError, match=r"net\.safetensors cannot be written"):
+        write_tensors(path, {"a": torch.zeros(3000)}, {})
+    assert load_file(path)["a"].tolist() == [1, 1, 1]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

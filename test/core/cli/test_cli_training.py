@@ -25,6 +25,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from aue_crl_core.checkpoint import read_info  # noqa: E402
 from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
+from aue_crl_core.cli.main import main  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.errors import AueCrlError, ConfigError, TrainingError  # noqa: E402
@@ -58,6 +59,19 @@ def index(tree, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("cli") / "fer.parquet"
     run(prepare, "ferplus", tree, "--output", path, "--finder", "own")
     return path
+
+
+def test_a_full_disk_is_said_in_one_line(index, fer_root, tmp_path, disk_with, capsys):
+    commands = {
+        "faces.jsonl cannot be written any further": ["prepare", "ferplus", fer_root, "-o", tmp_path / "full.parquet"],
+        "run.json cannot be written": ["train", "--data", index, "-o", tmp_path / "run", "--model", "edge"],
+    }
+    for complaint, words in commands.items():
+        with disk_with(2000), pytest.raises(SystemExit) as ended:
+            main([*map(str, words)])
+        assert ended.value.code == 1
+        assert complaint in (said := capsys.readouterr().err)
+        assert "Traceback" not in said
 
 
 @pytest.fixture(scope="module")

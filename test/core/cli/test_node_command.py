@@ -51,7 +51,8 @@ def params_file(tmp_path):
 
 def test_without_options_all_is_at_its_default(runs):
     assert exit_code() == 0
-    plain = {"namespace": "/", "remappings": {}, "domain_id": None, "use_sim_time": False, "view": None}
+    plain = {"namespace": "/", "remappings": {}, "domain_id": None, "use_sim_time": False}
+    plain |= {"view": None, "discovery": None}
     assert runs == [(Settings(), plain)]
 
 
@@ -69,7 +70,7 @@ def test_a_live_view_is_served_while_the_node_runs(runs, capsys, monkeypatch):
 def test_every_option_arrives(runs):
     options = ["--image-topic", "/a", "--image-topic", "b", "--compressed", "--weights", "w.onnx", "--device", "cuda:1"]
     options += ["--hri", "--param", "max_faces:=3", "--param", "unit_off:=1e-1", "--remap", "a:=b", "--remap", "c:=/d"]
-    options += ["--namespace", "/robot", "--domain", 7, "--use-sim-time"]
+    options += ["--namespace", "/robot", "--domain", 7, "--use-sim-time", "--discovery", "subnet"]
     assert exit_code(*options) == 0
     ((settings, others),) = runs
     assert settings == Settings(
@@ -87,6 +88,7 @@ def test_every_option_arrives(runs):
         "domain_id": 7,
         "use_sim_time": True,
         "view": None,
+        "discovery": "subnet",
     }
 
 
@@ -129,7 +131,9 @@ def test_what_cannot_be_is_refused_in_one_line(runs, capsys, arguments, complain
     assert runs == []
 
 
-@pytest.mark.parametrize("arguments", [["--domain", "233"], ["--domain", "-1"], ["--domain", "x"], ["--colour"]])
+@pytest.mark.parametrize(
+    "arguments", [["--domain", "233"], ["--domain", "-1"], ["--domain", "x"], ["--discovery", "far"], ["--colour"]]
+)
 def test_options_that_are_none_are_usage_errors(runs, capsys, arguments):
     assert exit_code(*arguments) == 2
     assert arguments[0] in capsys.readouterr().err

@@ -197,6 +197,18 @@ def test_a_live_view_shows_every_film_to_whoever_looks(video_path, monkeypatch, 
     assert "live view: http://127.0.0.1:" in capsys.readouterr().err
 
 
+def test_in_private_no_output_shows_a_face(capfd, video_path, tmp_path):
+    raw, smoothed, events = (tmp_path / name for name in ("raw.jsonl", "smoothed.csv", "events.jsonl"))
+    assert run(video_path, "--private", "-o", raw, "--smoothed", smoothed, "--events", events) == 0
+    assert run(video_path, "--private", "-o", "-") == 0
+    piped = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
+    assert len(rows_of(raw)) == len(piped) == FRAMES
+    assert not [row for row in (*rows_of(raw), *piped, *rows_of(events)) if "landmarks" in row]
+    header = smoothed.read_text().splitlines()[0].split(",")
+    assert "au_12" in header
+    assert not [column for column in header if column.startswith(("x_", "y_"))]
+
+
 def test_two_videos_never_share_an_id(video_path, tmp_path):
     again = tmp_path / "again.mp4"
     again.write_bytes(video_path.read_bytes())
@@ -295,6 +307,7 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--end", "5 min"], "--end must be seconds or h:mm:ss"),
         (["--events", "e.csv"], "--smoothed, --events and --view must be of films and cameras"),
         (["--neutral", "2"], "--neutral must be given beside --smoothed, --events or --view"),
+        (["--private", "--overlay", "drawn/"], "--overlay must be left out with --private"),
         (["--every", "2"], "a range of frames must be of films and cameras"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,15 @@ def _face(label: str, p: float = 0.7, face_id: str = "f1") -> FacePrediction:
 
 def _frame(time_s: float) -> Frame:
     return Frame(IMAGE, "film.mp4", round(time_s * 25), time_s, "film.mp4")
+
+
+def test_readings_are_smoothed_by_the_films_seconds():
+    course = FilmCourse(TemporalConfig(smoothing_s=0.5))
+    course.update(_frame(1.0), [_face("fear", 0.9)])
+    ((reading,), _) = course.update(_frame(1.5), [_face("anger", 0.9)])
+    kept = math.exp(-1)  # after one time constant
+    rest = 0.1 / 6
+    assert reading.prediction.probabilities["fear"] == pytest.approx(0.9 * kept + rest * (1 - kept))
 
 
 def test_a_lasting_expression_begins_and_ends_with_its_id():

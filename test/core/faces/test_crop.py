@@ -208,3 +208,11 @@ def test_a_place_that_is_not_finite_is_refused(value):
         crop.map_from_points(points, UPRIGHT)
     with pytest.raises(ImageError, match="finite"):
         crop.map_from_box(FaceBox(value, 0, 10, 10), 96)
+
+
+def test_mirrored_points_trade_sides_and_mirrored_twice_are_as_before():
+    points = _face()
+    mirrored = crop.mirrored_points(points, 96)
+    np.testing.assert_allclose(mirrored[0], (95 - points[16, 0], points[16, 1]))
+    np.testing.assert_allclose(mirrored[8], (95 - points[8, 0], points[8, 1]))
+    np.testing.assert_allclose(crop.mirrored_points(mirrored, 96), points, atol=1e-4)

@@ -102,6 +102,31 @@ def test_a_face_lost_for_less_than_the_limit_gets_its_id_back_and_later_does_not
     assert tracker.ended_ids == ()
 
 
+def test_a_face_that_grows_where_it_is_is_expected_where_it_is():
+    tracker = FaceTracker(lost_after_s=10.0)
+    for k in range(5):
+        tracker.update([face(-5.0 * k, -5.0 * k, 100 + 10.0 * k)], k / 30)
+    assert tracker.update([face(-20, -20, 140), face(90, 90, 140)], 2.0)[0] == "f1"
+
+
+def test_a_face_unseen_for_just_the_limit_is_followed_still():
+    tracker = FaceTracker(detect_every=100, lost_after_s=1.0)
+    tracker.update([face(0)], 5.0)
+    assert tracker.detection_due(6.0) == ""
+    assert tracker.detection_due(6.125) == "at once"
+    tracker.update([], 6.0)
+    assert tracker.live_ids == ("f1",)
+    tracker.update([], 6.125)
+    assert tracker.live_ids == ()
+
+
+def test_a_step_back_of_just_the_limit_is_a_frame_out_of_order():
+    tracker = FaceTracker(lost_after_s=1.0)
+    tracker.update([face(0)], 5.0)
+    assert tracker.update([face(0)], 4.0) == ["f1"]
+    assert tracker.update([face(0)], 2.875) == ["f2"]
+
+
 def test_other_settings_are_used_from_the_next_frame_on_and_ids_stay():
     tracker = FaceTracker(detect_every=1, lost_after_s=1.0)
     tracker.update([face(0)], 5.0)

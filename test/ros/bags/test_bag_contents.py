@@ -111,6 +111,13 @@ def test_the_faces_are_those_that_the_analyzer_sees(before_and_after, portrait):
     assert {f[0].face_id for f in others if f} == {"g1"}
 
 
+def test_in_private_the_faces_have_no_points(before_and_after, tmp_path):
+    (tmp_path / "private.yaml").write_text("/**: {ros__parameters: {privacy: true}}")
+    assert bag(before_and_after[0], tmp_path / "out", "--params-file", tmp_path / "private.yaml") == 0
+    faces = [face for _, m in decoded(tmp_path / "out", "/aue_crl/expressions") for face in m.faces]
+    assert {len(face.landmarks) for face in faces} == {0}
+
+
 def test_events_stand_at_the_images_that_showed_them(before_and_after):
     found = decoded(before_and_after[1], "/aue_crl/events")
     assert {m.face_id for _, m in found if m.phase == m.BEGAN} == {"f1", "g1"}

@@ -95,6 +95,17 @@ def test_a_target_that_cannot_be_written_is_said(tmp_path, portrait, capsys):
     assert "file/out cannot be written: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path, portrait, capsys, disk_with, storage):
+    source = write(tmp_path / "in", small(portrait, 3), storage)
+    with disk_with(60_000):
+        assert bag(source, tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "out cannot be written: " in said
+    assert "Traceback" not in said
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
 def test_an_interrupted_bag_leaves_nothing(tmp_path, portrait):
     source = write(tmp_path / "in", small(portrait, 3), "mcap")
     done = []

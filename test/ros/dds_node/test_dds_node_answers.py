@@ -43,6 +43,7 @@ def test_images_are_read_only_while_somebody_listens(start_node, ears, listen, e
     lonely.publisher.close()
     node.signal(signal.SIGTERM)
     assert node.ended() == 0
+    assert "meets whom Cyclone DDS lets it (CYCLONEDDS_URI is set)" in node.words()
 
 
 def test_an_image_gets_one_message_with_its_header_and_what_the_analyzer_says(camera, results, portrait, analyzer):

@@ -15,6 +15,9 @@ pytest.importorskip("yaml")
 
 from node_bench import CAMERAS, DIAGNOSTICS, S, latest_status, stamp_ns, values_of
 
+from aue_crl_core.cli import doctor_node
+from aue_crl_core.cli.main import main
+
 OK, WARN = 0, 1
 
 
@@ -64,6 +67,27 @@ def test_the_diagnostics_tell_rates_latencies_and_what_runs(camera, hear, result
     for name in ("latency p50", "latency p95"):
         assert 0 < float(values[name].removesuffix(" ms")) < 10_000
     assert 0 < float(values["output rate"].removesuffix(" Hz")) <= float(values["input rate"].removesuffix(" Hz"))
+
+
+def test_the_doctor_reads_them(camera, results, portrait, robot, capsys):
+    camera("value").show(portrait, results)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--node"])
+    assert ended.value.code == 1  # most cameras of this node are silent
+    printed = capsys.readouterr().out
+    assert "Node /robot/aue_crl" in printed
+    assert re.search(r"/robot/aue_crl +ok +reading images\s+weights edge, engine onnx, device cpu", printed)
+    assert re.search(r"/value/image .*\n.* received [1-9]", printed)
+    assert re.search(r"/left/image +warning +no image (yet|for [0-9.]+ s): does", printed)
+
+
+def test_the_doctor_says_where_no_node_is_heard(domain, capsys, monkeypatch):
+    monkeypatch.setattr(doctor_node, "_MOST_S", 0.5)
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(40 + (domain - 10) % 60))
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--node"])
+    assert ended.value.code == 1
+    assert "No node was heard within 0.5 seconds on DDS domain" in capsys.readouterr().out
 
 
 def test_a_camera_that_falls_silent_is_warned_of(camera, hear, results, eventually, portrait):

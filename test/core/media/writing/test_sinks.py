@@ -14,7 +14,8 @@ import pytest
 
 from aue_crl_core import facs
 from aue_crl_core.errors import ConfigError, MissingDependencyError, OutputError
-from aue_crl_core.media.writing.sinks import csv_columns, open_sink
+from aue_crl_core.media.writing.layout import TableLayout
+from aue_crl_core.media.writing.sinks import open_sink
 from aue_crl_core.types import Frame
 
 SUFFIXES = [".jsonl", ".csv", ".parquet"]
@@ -53,7 +54,7 @@ def _regrouped(row):
         "box": [float(row[f"box_{name}"]) for name in "xywh"],
         "probabilities": names,
         "action_units": units,
-        "landmarks": [[float(row[f"x_{i}"]), float(row[f"y_{i}"])] for i in range(68)],
+        **({"landmarks": [[float(row[f"x_{i}"]), float(row[f"y_{i}"])] for i in range(68)]} if "x_0" in row else {}),
     }
 
 
@@ -74,6 +75,17 @@ def test_every_format_holds_the_same_record(tmp_path, frame, predict, suffix):
         assert row["confidence"] == pytest.approx(0.875)
         np.testing.assert_allclose(row["box"], expected["box"], rtol=1e-6)
         np.testing.assert_allclose(row["landmarks"], expected["landmarks"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_without_points_the_rest_of_the_record_is_the_same(tmp_path, frame, predict, suffix):
+    whole, private = tmp_path / f"whole{suffix}", tmp_path / f"private{suffix}"
+    for path, points in ((whole, True), (private, False)):
+        with open_sink(path, points=points) as sink:
+            sink.write(frame, [predict("f1")])
+    (expected,), (row,) = read_rows(whole), read_rows(private)
+    assert expected.pop("landmarks")
+    assert row == expected
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -139,7 +151,7 @@ def test_one_sided_units_have_columns_where_asked_for(tmp_path, frame, predict, 
     if suffix == ".csv":
         told, turned_away = csv.DictReader((tmp_path / "with.csv").open())
         assert (told["au_12_left"], told["au_12_right"], turned_away["au_12_left"]) == ("0.75", "0.25", "")
-        assert (tmp_path / "without.csv").read_text().splitlines()[0].split(",") == csv_columns(facs.BASIC_EXPRESSIONS)
+        assert (tmp_path / "without.csv").read_text().splitlines()[0].split(",") == TableLayout().csv_columns()
     else:
         told, turned_away = read_rows(tmp_path / f"with{suffix}")
         assert (told["sides"]["left"]["12"], told["sides"]["right"]["12"]) == (0.75, 0.25)
@@ -149,7 +161,7 @@ def test_one_sided_units_have_columns_where_asked_for(tmp_path, frame, predict, 
 def test_the_csv_header_is_there_before_any_face(tmp_path):
     with open_sink(tmp_path / "out.csv"):
         header = (tmp_path / "out.csv").read_text().strip().split(",")
-    assert header == csv_columns(facs.BASIC_EXPRESSIONS)
+    assert header == TableLayout().csv_columns()
     assert header[:8] == ["source", "frame", "time_s", "face_id", "box_x", "box_y", "box_w", "box_h"]
     assert len(header) == len(set(header)) == 11 + 7 + 17 + 136
 

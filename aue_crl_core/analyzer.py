@@ -64,8 +64,8 @@ class AnalyzerConfig:
     sure_face_score: float = 0.7
     min_face_px: float = 20.0
     min_sharpness: float = 8.0
-    max_yaw_deg: float = 60.0
-    max_pitch_deg: float = 45.0
+    max_yaw_deg: float = 50.0
+    max_pitch_deg: float = 30.0
     uncertain_below: float | None = None
 
     def __post_init__(self) -> None:

@@ -4,8 +4,9 @@
 
 Every labelled image of the split goes through the whole path, as a camera's would; the label is read from the face that
 is nearest to the index's. Writes `risk.md` and `risk.png` into `--output`: the share of wrong labels (with its 95 %
-interval, Wilson), the images, a row a range; and of the confidence the risk among the so many surest. The limits of
-`AnalyzerConfig` are the dashed lines. To choose limits take a validation split.
+interval, Wilson), the images and the expected calibration error (which is larger the fewer the images), a row a range;
+and of the confidence the risk among the so many surest. The analyzer's limits are the dashed lines. To choose limits
+take a validation split.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ import cv2
 import numpy as np
 from labelled import labelled_faces
 
-from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
+from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.data.index import DatasetIndex
+from aue_crl_core.evaluation.metrics import calibration_error, reliability_bins
 from aue_crl_core.types import FacePrediction
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What the risk is shown over: its ranges, and its limit in `AnalyzerConfig` (in the same unit)."""
+    """What the risk is shown over: its ranges, and its limit in `AnalyzerConfig` (in the same unit, of either sign)."""
 
     name: str
     of: Callable[[FacePrediction], float]
@@ -42,7 +44,10 @@ QUANTITIES: Final = (
         "yaw, degrees", lambda f: abs(math.degrees(f.quality.yaw)), (0, 10, 20, 30, 40, 50, 60, 90), "max_yaw_deg"
     ),
     Quantity(
-        "pitch, degrees", lambda f: math.degrees(f.quality.pitch), (-90, -45, -30, -20, -10, 0, 10, 20, 30, 45, 90), ""
+        "pitch, degrees",
+        lambda f: math.degrees(f.quality.pitch),
+        (-90, -45, -30, -20, -10, 0, 10, 20, 30, 45, 90),
+        "max_pitch_deg",
     ),
     Quantity("size, px", lambda f: f.quality.size_px, (0, 20, 24, 32, 40, 48, 64, 100, 1e4), "min_face_px"),
     Quantity("sharpness", lambda f: f.quality.sharpness, (0, 8, 15, 30, 60, 120, 250, 500, 1e5), "min_sharpness"),
@@ -72,18 +77,25 @@ def interval(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
     return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
-def rows(reads: Sequence[Read], quantity: Quantity) -> Iterator[tuple[str, int, float, float, float]]:
-    """Range, images, risk, lower and upper end of its interval."""
-    found = [(quantity.of(r.face), r.wrong) for r in reads if r.face is not None]
+def ece(reads: Sequence[Read]) -> float:
+    """Expected calibration error of faces that were found."""
+    confidence = np.array([r.face.confidence for r in reads])
+    return calibration_error(reliability_bins(confidence, np.array([not r.wrong for r in reads]))) or 0.0
+
+
+def rows(reads: Sequence[Read], quantity: Quantity) -> Iterator[tuple[str, int, float, float, float, float]]:
+    """Range, images, risk, lower and upper end of its interval, expected calibration error."""
+    found = [(quantity.of(r.face), r) for r in reads if r.face is not None]
     for low, high in pairwise(quantity.edges):
-        inside = [wrong for value, wrong in found if low <= value < high]
+        inside = [read for value, read in found if low <= value < high]
         if inside:
             name = f"{low:g} to {high:g}" if high < 1e4 else f"{low:g} and more"
-            yield name, len(inside), sum(inside) / len(inside), *interval(sum(inside), len(inside))
+            wrong = sum(read.wrong for read in inside)
+            yield name, len(inside), wrong / len(inside), *interval(wrong, len(inside)), ece(inside)
 
 
-def draw(reads: Sequence[Read], path: Path) -> None:
-    """A panel a quantity: risk and its interval; how many images as bars."""
+def draw(reads: Sequence[Read], analyzer: FaceAnalyzer, path: Path) -> None:
+    """A panel a quantity: risk and its interval; how many images as bars; the analyzer's limits."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -98,10 +110,11 @@ def draw(reads: Sequence[Read], path: Path) -> None:
         axis.bar(places, 100 * share, width=0.9, color="0.88", label="share of the images")
         axis.errorbar(places, risk, [risk - low, high - risk], fmt="o-", capsize=3, label="labels that are wrong")
         axis.set_xticks(places, [row[0].replace(" and more", "+").replace(" to ", "-") for row in table], rotation=30)
-        limit = getattr(AnalyzerConfig(), quantity.limit) if quantity.limit else None
+        limits = vars(analyzer.config) | {"uncertain_below": analyzer.uncertain_below}
         starts = [edge for edge in quantity.edges if any(row[0].startswith(f"{edge:g} ") for row in table)]
-        if limit is not None and limit in starts:
-            axis.axvline(starts.index(limit) - 0.5, color="k", linestyle="--", linewidth=1)
+        limit = limits[quantity.limit]
+        for end in {limit, -limit} if quantity.edges[0] < 0 else {limit}:
+            axis.axvline(np.interp(end, starts, places) - 0.5, color="k", linestyle="--", linewidth=1)
         axis.set_title(quantity.name)
         axis.set_ylim(0, 100)
         axis.grid(axis="y", alpha=0.3)
@@ -116,16 +129,19 @@ def text(reads: Sequence[Read]) -> str:
     found = [r for r in reads if r.face is not None]
     lines = [
         f"{len(reads)} images; face found in {len(found) / len(reads):.1%}; "
-        f"label wrong in {sum(r.wrong for r in found) / len(found):.1%} of those",
+        f"label wrong in {sum(r.wrong for r in found) / len(found):.1%} of those, calibration error {ece(found):.1%}",
     ]
     states = {"ok", "uncertain", "low_quality"}
     for state in sorted(states, reverse=True):
-        inside = [r.wrong for r in found if r.face.state == state]
+        inside = [r for r in found if r.face.state == state]
         if inside:
-            lines.append(f"- {state}: {len(inside)} images, wrong {sum(inside) / len(inside):.1%}")
+            wrong = sum(r.wrong for r in inside) / len(inside)
+            lines.append(f"- {state}: {len(inside)} images, wrong {wrong:.1%}, calibration error {ece(inside):.1%}")
     for quantity in QUANTITIES:
-        lines += ["", f"| {quantity.name} | images | wrong | 95 % |", "|---|---:|---:|---:|"]
-        lines += [f"| {n} | {c} | {r:.1%} | {a:.1%} to {b:.1%} |" for n, c, r, a, b in rows(reads, quantity)]
+        lines += ["", f"| {quantity.name} | images | wrong | 95 % | calibration error |", "|---|---:|---:|---:|---:|"]
+        lines += [
+            f"| {n} | {c} | {r:.1%} | {a:.1%} to {b:.1%} | {e:.1%} |" for n, c, r, a, b, e in rows(reads, quantity)
+        ]
     surest = sorted(found, key=lambda r: -r.face.confidence)
     lines += ["", "| the surest | wrong | confidence from |", "|---|---:|---:|"]
     for share in (0.25, 0.5, 0.75, 0.9, 0.95, 1.0):
@@ -153,7 +169,7 @@ def main() -> None:
         reads += read_all(analyzer, DatasetIndex(index.layout, index.vocabulary, index.root, index.records[::every]))
     chosen.output.mkdir(parents=True, exist_ok=True)
     (chosen.output / "risk.md").write_text(text(reads))
-    draw(reads, chosen.output / "risk.png")
+    draw(reads, analyzer, chosen.output / "risk.png")
     print(text(reads))
 
 

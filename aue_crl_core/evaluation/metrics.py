@@ -108,14 +108,14 @@ def compute(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str])
     per_class = [float(r / s) if s else None for r, s in zip(right.tolist(), support.tolist(), strict=True)]
     either = support + confusion.sum(axis=0)  # 2 TP + FP + FN
     f1 = 2 * right[either > 0] / either[either > 0]
-    bins = _reliability(confidence, predicted == truth[found])
+    bins = reliability_bins(confidence, predicted == truth[found])
     return ExpressionMetrics(
         n=len(truth),
         accuracy=float(right.sum() / len(truth)),
         mean_class_accuracy=float(np.mean([r for r in per_class if r is not None])),
         per_class_recall=dict(zip(names, per_class, strict=True)),
         macro_f1=float(f1.mean()),
-        ece=_calibration_error(bins),
+        ece=calibration_error(bins),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         classes=names,
         n_missed=int(missed.sum()),
@@ -150,7 +150,8 @@ def _checked(labels: NDArray[Any], rows: NDArray[Any], classes: int) -> tuple[ND
     return labels.astype(np.int64), values
 
 
-def _reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+def reliability_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+    """How right answers of a confidence are: N confidences in [0, 1] and N truth values, in `NUM_BINS` bins."""
     edges = np.linspace(0, 1, NUM_BINS + 1)
     place = np.searchsorted(edges[1:-1], confidence, side="right")
     bins = []
@@ -169,7 +170,8 @@ def _reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> t
     return tuple(bins)
 
 
-def _calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
+def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
+    """The expected calibration error over bins (Guo et al., ICML 2017, eq. 3); None where all are empty."""
     total = sum(b.count for b in bins)
     if not total:
         return None

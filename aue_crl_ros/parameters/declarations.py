@@ -116,9 +116,9 @@ class Settings:
     min_sharpness: float = _parameter(
         8.0, "More blurred faces are LOW_QUALITY, 8-bit units squared.", low=0, high=10000
     )
-    max_yaw_deg: float = _parameter(60.0, "Faces turned further aside are LOW_QUALITY, degrees.", low=5, high=180)
+    max_yaw_deg: float = _parameter(50.0, "Faces turned further aside are LOW_QUALITY, degrees.", low=5, high=180)
     max_pitch_deg: float = _parameter(
-        45.0, "Faces raised or lowered further are LOW_QUALITY, degrees.", low=5, high=180
+        30.0, "Faces raised or lowered further are LOW_QUALITY, degrees.", low=5, high=180
     )
     uncertain_below: float = _parameter(
         -1.0, "Less likely expressions are UNCERTAIN; below 0: as the weights' own validation asks for.", low=-1, high=1

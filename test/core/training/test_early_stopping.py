@@ -92,7 +92,7 @@ def test_best_and_last_epoch_are_both_there_to_load(stopped):
     assert counted == {2 * 2}, "two epochs of two steps later"
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
+@pytest.mark.parametrize("epoch", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3])
 def test_an_interrupted_count_goes_on_where_it_was(epoch, stopped, standstill, tiny_index, shipped, tmp_path):
     whole, _ = stopped
     length = len(read_history(whole / "metrics.csv"))

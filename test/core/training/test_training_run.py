@@ -208,9 +208,9 @@ def test_a_run_killed_in_stage_two_goes_on_to_the_same_weights(
     "options",
     [
         pytest.param({"compile": "aot_eager"}, id="compiled", marks=pytest.mark.slow),
-        pytest.param({"channels_last": False}, id="channels first"),
+        pytest.param({"channels_last": False}, id="channels first", marks=pytest.mark.slow),
         pytest.param({"fused_optimizer": True}, id="fused adamw"),
-        pytest.param({"fused_optimizer": True, "optimizer": "sgd"}, id="fused sgd"),
+        pytest.param({"fused_optimizer": True, "optimizer": "sgd"}, id="fused sgd", marks=pytest.mark.slow),
     ],
 )
 def test_options_of_speed_change_rounding_only(options, finished_run, tiny_config, tiny_index, tmp_path):

@@ -14,7 +14,19 @@ pytest.importorskip("cyclonedds")
 pytest.importorskip("rosbags")
 pytest.importorskip("yaml")
 
-from node_bench import DIAGNOSTICS, EVENT, EXPRESSIONS, MODEL, Camera, S, answers, latest_status, stamp_ns, values_of
+from node_bench import (
+    DIAGNOSTICS,
+    EVENT,
+    EXPRESSIONS,
+    MODEL,
+    Camera,
+    S,
+    answers,
+    latest_status,
+    stamp_ns,
+    steps_of_a_tenth,
+    values_of,
+)
 
 from aue_crl_core import facs
 from aue_crl_core.engines import find_weights
@@ -73,7 +85,7 @@ def test_an_image_gets_one_message_with_its_header_and_what_the_analyzer_says(ca
 
 
 def test_two_cameras_have_their_own_ids_and_one_message_an_image(camera, results, portrait, mirrored):
-    left, right = camera("left"), camera("right")
+    left, right = (camera(name, clock=steps_of_a_tenth()) for name in ("left", "right"))
     shown = []
     for _ in range(4):
         shown += [left.show(portrait, results), right.show(mirrored, results)]

@@ -130,6 +130,7 @@ def test_a_cache_in_a_place_of_its_own_serves_the_next_run(run_fusion, config, t
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_a_run_killed_amid_its_features_goes_on_with_them(
     run_fusion, config, finished_run, tiny_index, small_blocks, tmp_path
 ):

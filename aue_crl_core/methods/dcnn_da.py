@@ -123,7 +123,8 @@ def synthesised(crop: Image, points: Points, rng: np.random.Generator) -> Image:
     """A training face SxSx3 uint8 with points 68x2 in its pixels, perhaps turned, perhaps lit anew."""
     if rng.random() < SHARE:
         own = head_pose(points).yaw
-        yaw = rng.uniform(max(-YAW, -FURTHEST - own), min(YAW, FURTHEST - own))
+        low, high = np.clip((-FURTHEST - own, FURTHEST - own), -YAW, YAW)  # one turned too far is turned back
+        yaw = rng.uniform(low, high)
         crop = turned(crop, points, yaw, rng.uniform(-PITCH, PITCH))
     if rng.random() < SHARE:
         crop = relit(crop, points, rng.uniform(-AZIMUTH, AZIMUTH), rng.uniform(-ELEVATION, ELEVATION))

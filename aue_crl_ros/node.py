@@ -22,8 +22,8 @@ from aue_crl_core.errors import AueCrlError, ConfigError
 from aue_crl_ros.messages.diagnostics import diagnostic_array
 from aue_crl_ros.parameters.declarations import PARAMETERS, Parameter, Settings
 from aue_crl_ros.runtime import ExpressionRuntime
+from aue_crl_ros.transports.cyclone import LARGE_BUFFERS, configured
 from aue_crl_ros.transports.ros import RosTransport
-from aue_crl_ros.transports.sockets import large_receive_buffers
 from aue_crl_ros.transports.transport import RESULT
 
 POLL_S: Final = 0.2
@@ -193,7 +193,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: stop.set())
     try:
-        with large_receive_buffers():
+        with configured(LARGE_BUFFERS):
             node = ExpressionNode()
     except (AueCrlError, ParameterException) as error:
         rclpy.logging.get_logger("aue_crl").fatal(str(error))

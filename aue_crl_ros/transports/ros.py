@@ -54,7 +54,7 @@ class RosTransport:
 
     @property
     def buffer_remedy(self) -> str:
-        """Cyclone DDS asks for all that it may have (`large_receive_buffers`); Fast DDS takes the usual size."""
+        """Cyclone DDS asks for all that it may have (`cyclone.LARGE_BUFFERS`); Fast DDS takes the usual size."""
         cyclone = get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
         return receive_buffers.REMEDY if cyclone else receive_buffers.REMEDY_OF_DEFAULT
 

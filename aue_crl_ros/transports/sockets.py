@@ -1,44 +1,18 @@
-"""This process's UDP sockets: room for large images, and what was lost for want of it.
-
-A raw image of 1920x1080 is 6 MB in hundreds of datagrams, the usual receive buffer 1 MB at most. What does not fit
-while nobody reads is lost in the kernel, and with one datagram the whole image.
-"""
+"""Datagrams that were lost at this process's UDP sockets, for want of room."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 RECENT_S: Final = 10.0
 """A loss is worth a warning for so long."""
-_VARIABLE: Final = "CYCLONEDDS_URI"
-_REQUEST: Final = (
-    '<CycloneDDS><Domain id="any"><Internal><SocketReceiveBufferSize max="64 MB"/></Internal></Domain></CycloneDDS>'
-)
-"""Asked for, not demanded: the kernel gives at most net.core.rmem_max."""
 _TABLES: Final = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 _INODE, _DROPS = 9, 12  # columns of a line of these
-
-
-@contextmanager
-def large_receive_buffers() -> Iterator[None]:
-    """A domain that Cyclone DDS joins within asks for large receive buffers, unless CYCLONEDDS_URI says otherwise.
-
-    It reads a list of configurations, the later ones count more. The variable is as before afterwards.
-    """
-    own = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = f"{_REQUEST},{own}" if own else _REQUEST
-    try:
-        yield
-    finally:
-        if own is None:
-            del os.environ[_VARIABLE]
-        else:
-            os.environ[_VARIABLE] = own
 
 
 class DatagramLosses:

@@ -7,19 +7,17 @@ obeys them. Source: rcl `init.c`, `discovery_options.c`; rmw_cyclonedds_cpp `rmw
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 from xml.sax.saxutils import quoteattr
 
+from aue_crl_ros.transports.cyclone import LARGE_BUFFERS, VARIABLE, configured
+
 Range = Literal["off", "localhost", "subnet", "system_default"]
 """ROS_AUTOMATIC_DISCOVERY_RANGE's values, in small letters."""
 _RANGES: Final[tuple[Range, ...]] = get_args(Range)
-_VARIABLE: Final = "CYCLONEDDS_URI"
-_LARGE_BUFFERS: Final = '<Internal><SocketReceiveBufferSize max="64 MB"/></Internal>'
-"""Asked for, not demanded: the kernel gives at most net.core.rmem_max. An image of 1920x1080 is 6 MB in a hundred
-fragments; what does not fit while nobody reads is lost in the kernel, and with one fragment the whole image."""
 _NO_MULTICAST: Final = "<General><AllowMulticast>false</AllowMulticast></General>"
 _MOST_PROCESSES: Final = 32
 """Processes of a host that are looked for, as rmw_cyclonedds_cpp has it."""
@@ -46,24 +44,11 @@ class Network:
         peers = f" and of {', '.join(self.peers)}" if self.peers else ""
         return f"{_MEETS[self.range].format(peers=peers)} ({self.because})"
 
-    @contextmanager
-    def in_force(self) -> Iterator[None]:
-        """A DDS domain that is joined within is joined like this, and with large receive buffers.
+    def in_force(self) -> AbstractContextManager[None]:
+        """A DDS domain that is joined within is joined like this, and with large receive buffers (see `configured`)."""
+        return configured(self._elements())
 
-        Cyclone DDS reads a list of configurations, the later ones count more: what CYCLONEDDS_URI says is the last. The
-        variable is as before afterwards.
-        """
-        own = os.environ.get(_VARIABLE)
-        os.environ[_VARIABLE] = ",".join(filter(None, (self._configuration(), own)))
-        try:
-            yield
-        finally:
-            if own is None:
-                del os.environ[_VARIABLE]
-            else:
-                os.environ[_VARIABLE] = own
-
-    def _configuration(self) -> str:
+    def _elements(self) -> str:
         general = _NO_MULTICAST if self.range in ("off", "localhost") else ""
         if self.range == "system_default":
             discovery = ""
@@ -76,10 +61,7 @@ class Network:
                 "<ParticipantIndex>auto</ParticipantIndex>"
                 f"<MaxAutoParticipantIndex>{_MOST_PROCESSES}</MaxAutoParticipantIndex>{_PERSISTENT}<Peers>{peers}</Peers>"
             )
-        return (
-            f'<CycloneDDS><Domain id="any">{general}<Discovery>{discovery}</Discovery>{_LARGE_BUFFERS}'
-            "</Domain></CycloneDDS>"
-        )
+        return f"{general}<Discovery>{discovery}</Discovery>{LARGE_BUFFERS}"
 
 
 def network(asked: Range | None = None, environment: Mapping[str, str] = os.environ) -> Network:
@@ -102,10 +84,10 @@ def network(asked: Range | None = None, environment: Mapping[str, str] = os.envi
             because += f", which is none of {', '.join(map(str.upper, _RANGES))}"
     elif only:
         chosen, because = "subnet", f"ROS_LOCALHOST_ONLY is {only}"
-    elif environment.get(_VARIABLE):
-        chosen, because = "subnet" if peers else "system_default", f"{_VARIABLE} is set"
+    elif environment.get(VARIABLE):
+        chosen, because = "subnet" if peers else "system_default", f"{VARIABLE} is set"
     else:
         chosen, because = "localhost", "as nothing else was asked for; for the network: discovery subnet"
-    if environment.get(_VARIABLE) and _VARIABLE not in because:
-        because += f", and {_VARIABLE} beside it"
+    if environment.get(VARIABLE) and VARIABLE not in because:
+        because += f", and {VARIABLE} beside it"
     return Network(chosen, () if chosen in ("off", "system_default") else peers, because)

@@ -242,12 +242,15 @@ class FaceAnalyzer:
         size = self._preprocessing.input_size
         maps = [map_from_points(face.points, self._preprocessing) for _, face in faces]
         crops = [crop_face(image, m, size) for (image, _), m in zip(faces, maps, strict=True)]
-        points = np.stack([apply(inverse(m), f.points) for m, (_, f) in zip(maps, faces, strict=True)])
+        points = np.stack([apply(inverse(m), f.points) for m, (_, f) in zip(maps, faces, strict=True)]).astype(
+            np.float32
+        )
         pixels = np.stack([crop.image for crop in crops])
-        out = engine.predict(pixels, points.astype(np.float32))
+        out = engine.predict(pixels, points)
         qualities = [face_quality(face, crop.image) for (_, face), crop in zip(faces, crops, strict=True)]
-        yaws = [quality.yaw if self.config.sides else math.nan for quality in qualities]
-        sides = sided_units(engine, pixels, points.astype(np.float32), yaws)
+        sides: list[Sides] = [{} for _ in faces]
+        if self.config.sides:
+            sides = sided_units(engine, pixels, points, [quality.yaw for quality in qualities])
         return [
             FaceOutput(
                 face,

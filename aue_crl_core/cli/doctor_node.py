@@ -30,10 +30,9 @@ def print_nodes(console: Console) -> bool:
     nodes: dict[str, list[Any]] = {}
 
     def take(message: Any) -> None:
-        if (
-            message.status and message.status[0].name == message.status[0].hardware_id
-        ):  # the node first, as ours have it
-            nodes[message.status[0].name] = message.status
+        first = message.status[0] if message.status else None
+        if first is not None and first.name == first.hardware_id:  # the node before its cameras, as ours have it
+            nodes[first.name] = message.status
 
     with DdsTransport("aue_crl_doctor") as transport:
         transport.subscription("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", RESULT, take)

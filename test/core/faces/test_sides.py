@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aue_crl_core import facs
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.faces.crop import mirrored_points
-from aue_crl_core.faces.sides import half_face
+from aue_crl_core.faces.sides import half_face, sided_units
 
 LEFT_CORNER = 54
 """Of the mouth, the person's own left."""
@@ -65,9 +65,13 @@ def test_a_mouth_that_is_pulled_up_on_one_side_smiles_there(analyzer, photograph
     assert change["left"] > change["right"] + 0.1
 
 
-def test_nothing_is_said_unasked_or_of_a_head_that_is_turned_away(analyzer, photograph):
+def test_nothing_is_said_unasked(analyzer, photograph):
     assert FaceAnalyzer(analyzer.engine, analyzer.detector)(photograph)[0].sides == {}
-    narrow = cv2.resize(photograph, None, fx=0.5, fy=1)  # half as broad a face
-    squeezed = np.hstack([narrow[:, : narrow.shape[1] // 2], photograph[:, photograph.shape[1] // 2 :]])
-    for face in analyzer(squeezed):
-        assert (abs(face.quality.yaw) > np.radians(25)) == (face.sides == {})
+
+
+def test_nothing_is_said_of_a_head_that_is_turned_away(analyzer, photograph):
+    size = analyzer.engine.config.preprocessing.input_size
+    crops = np.repeat(cv2.resize(photograph, (size, size))[None], 4, axis=0)
+    points = np.random.default_rng(0).uniform(0, size, (4, 68, 2)).astype(np.float32)
+    sides = sided_units(analyzer.engine, crops, points, [np.radians(24), np.radians(26), -np.radians(26), np.nan])
+    assert [sorted(found) for found in sides] == [["left", "right"], [], [], []]

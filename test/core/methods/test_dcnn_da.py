@@ -19,8 +19,10 @@ from aue_crl_core.facs import MIRRORED_POINTS  # noqa: E402
 from aue_crl_core.methods.dcnn_da import (  # noqa: E402
     _MIRRORED,
     _RIGHT_HALF,
+    FURTHEST,
     METHOD,
     WEIGHT,
+    YAW,
     cluster_loss,
     relit,
     synthesised,
@@ -125,7 +127,7 @@ def test_wherever_points_lie_a_picture_comes_out(seed, spread):
     points = rng.normal(48, spread, (68, 2)).astype(np.float32)
     points[rng.integers(68, size=20)] = points[0]
     crop = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    for image in (turned(crop, points, 0.5, -0.2), relit(crop, points, 1.0, 0.5)):
+    for image in (turned(crop, points, 0.5, -0.2), relit(crop, points, 1.0, 0.5), synthesised(crop, points, rng)):
         assert (image.shape, image.dtype) == (crop.shape, crop.dtype)
 
 
@@ -147,6 +149,17 @@ def test_a_face_that_is_turned_already_is_turned_little_further():
     moved = [_spot(synthesised(nose, points, np.random.default_rng(seed)))[0] - points[NOSE, 0] for seed in range(40)]
     assert min(moved) < -10, "back"
     assert max(moved) < 6
+
+
+@pytest.mark.parametrize("yaw_deg", [-85, 85])
+def test_a_profile_is_turned_back(yaw_deg):
+    points = _points()
+    turn = math.radians(yaw_deg)
+    shape = np.array(list(SHAPE.values()))
+    points[list(SHAPE), 0] = SIZE / 2 + shape[:, 0] * math.cos(turn) - shape[:, 2] * math.sin(turn)
+    assert abs(head_pose(points).yaw) > FURTHEST + YAW
+    for seed in range(20):
+        assert synthesised(_face(points), points, np.random.default_rng(seed)).shape == (SIZE, SIZE, 3)
 
 
 def test_the_mesh_is_symmetrical():

@@ -240,7 +240,7 @@ def _print_limits(console: Console) -> None:
     if limit >= receive_buffers.ENOUGH:
         console.print(f"{said}, room for large raw ones.")
         return
-    console.print(f"{said}: a node may lose raw images of 1280x720 and more. To raise it now, and at every start:")
+    console.print(f"{said}: large raw images may be lost (see docs/ros.md). To raise it now, and at every start:")
     for line in (receive_buffers.REMEDY, receive_buffers.REMEDY_FOR_GOOD):
         console.print(f"  {line}", soft_wrap=True)
 

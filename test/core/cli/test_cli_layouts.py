@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 pytest.importorskip("tensorboard")
+
+from invoked import run  # noqa: E402
 
 from aue_crl_core.checkpoint import load_network  # noqa: E402
 from aue_crl_core.cli import evaluate, prepare, train  # noqa: E402
@@ -20,17 +20,6 @@ from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.data.layouts.table import LAYOUTS  # noqa: E402
 from aue_crl_core.errors import ConfigError  # noqa: E402
 from aue_crl_core.facs import COMPOUND_EXPRESSIONS, prior_levels  # noqa: E402
-
-
-def run(module, *words) -> str:
-    """What the command prints; its own errors are raised."""
-    app = typer.Typer()
-    app.command()(module.command)
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

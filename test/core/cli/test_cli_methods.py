@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("tensorboard")
 pytest.importorskip("onnx")
+
+from invoked import run  # noqa: E402
 
 from aue_crl_core.analyzer import FaceAnalyzer  # noqa: E402
 from aue_crl_core.checkpoint import read_info  # noqa: E402
@@ -22,17 +22,6 @@ from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
 from aue_crl_core.cli import run as run_command  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.errors import CheckpointError, ConfigError, DatasetError, TrainingError  # noqa: E402
-
-
-def run(module, *words) -> str:
-    """What the command prints; its own errors are raised."""
-    app = typer.Typer()
-    app.command()(module.command)
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 pytest.importorskip("tensorboard")
 pytest.importorskip("onnx")
 
+from invoked import run  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from aue_crl_core.checkpoint import read_info  # noqa: E402
@@ -29,17 +28,6 @@ from aue_crl_core.cli.main import main  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.errors import AueCrlError, ConfigError, TrainingError  # noqa: E402
-
-
-def run(module, *words) -> str:
-    """What the command prints; its own errors are raised."""
-    app = typer.Typer()
-    app.command()(module.command)
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture(scope="module")

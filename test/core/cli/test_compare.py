@@ -9,9 +9,8 @@ import multiprocessing
 import shutil
 from pathlib import Path
 
+import invoked
 import pytest
-import typer
-from typer.testing import CliRunner
 
 pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
@@ -30,14 +29,8 @@ SETTINGS = "batch_size: 16\nprecision: fp32\nworkers: 0\npreprocessing: { input_
 
 
 def run(*words, code: int = 0) -> str:
-    """What the command prints before it ends with `code`, blanks as one; its own errors are raised."""
-    app = typer.Typer()
-    app.command()(compare.command)
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
+    """What the command prints, blanks as one; its own errors are raised."""
+    return " ".join(invoked.run(compare, *words, code=code).split())
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import invoked
 import pytest
-import typer
-from typer.testing import CliRunner
 
 pytest.importorskip("onnxruntime")
 
@@ -17,13 +16,7 @@ from aue_crl_core.errors import ConfigError
 
 def run(*words) -> str:
     """What the command prints, blanks as one; its own errors are raised."""
-    app = typer.Typer()
-    app.command()(evaluate.command)
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return " ".join(result.output.split())
+    return " ".join(invoked.run(evaluate, *words).split())
 
 
 @pytest.fixture

@@ -92,14 +92,19 @@ def prepare(
         root = root.parent
     wanted = [r for r in records if r.usable]
     name = "" if finder is None else getattr(finder, "name", "found")
-    cache = _FaceCache(output.with_name(output.name + ".faces.jsonl"), name)
-    with cache:
+    kept = output.with_name(output.name + ".faces.jsonl")
+    with _FaceCache(kept, name) as cache:
         missing = [r for r in wanted if not cache.has(root, r)]
         hits = len(wanted) - len(missing)
         progress(hits, len(wanted))
-        for done, (record, result) in enumerate(_find_all(missing, root, finder, workers), start=hits + 1):
-            cache.add(root, record, result)
-            progress(done, len(wanted))
+        try:
+            for done, (record, result) in enumerate(_find_all(missing, root, finder, workers), start=hits + 1):
+                cache.add(root, record, result)
+                progress(done, len(wanted))
+        except KeyboardInterrupt:  # it may have come between a line and its count: the file knows
+            with _FaceCache(kept, name) as written:
+                progress(sum(written.has(root, r) for r in wanted), len(wanted))
+            raise
         merged = tuple(_merged(r, cache.get(r), name) if r.usable else r for r in records)
     index = DatasetIndex(layout, options.vocabulary or chosen.vocabulary, root, merged)
     duplicates = find_duplicates(index)

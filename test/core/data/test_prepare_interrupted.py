@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("pyarrow")
 pytest.importorskip("onnxruntime")
 
+from aue_crl_core.data.prepare import prepare
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups and SIGINT are POSIX")
 
 
@@ -54,3 +56,19 @@ def test_what_is_done_is_kept_and_the_same_command_goes_on(raf_root, tmp_path, w
     assert again.returncode == 0, again.stderr
     assert f"{done} images were taken from an earlier run's results" in again.stdout
     assert _lines(cache) == 72
+
+
+def test_an_interrupt_between_a_result_and_its_count_is_counted_right(raf_root, tmp_path):
+    output = tmp_path / "raf.parquet"
+    told = []
+
+    def progress(done: int, total: int) -> None:
+        if done == 3 and -1 not in told:
+            told.append(-1)  # the third line is written, and nobody heard of it
+            raise KeyboardInterrupt
+        told.append(done)
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare("raf-db", raf_root, output, None, progress=progress)
+    assert told == [0, 1, 2, -1, 3]
+    assert _lines(output.with_name("raf.parquet.faces.jsonl")) == 3

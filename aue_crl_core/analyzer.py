@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from string import ascii_lowercase
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import require
 from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
+from aue_crl_core.faces.borders import within_border
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.cuts import CutDetector
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
@@ -23,7 +23,7 @@ from aue_crl_core.faces.mirrored import MirroredEngine
 from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.sides import Sides, sided_units
-from aue_crl_core.faces.tracker import FaceTracker
+from aue_crl_core.faces.tracker import FaceTracker, id_prefix
 from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
 
@@ -35,7 +35,6 @@ _LEAST_CANDIDATES = 64
 bounded by its own size and this, whatever a detector sees in it."""
 _SUPPORT_OF_A_CROP = 4.0
 """Log odds for a face in a crop that another detector cut out: those of a sure box of our own."""
-_FIRST_LETTER = ascii_lowercase.index("f")
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,12 @@ class FaceOutput:
 
 @dataclass
 class _Work:
-    """A frame on its way: candidates first, then faces with their ids."""
+    """A frame on its way: candidates first, then faces with their ids; `origin` where its image begins in the caller's,
+    which may have a border around it."""
 
     frame: Frame
     tracker: FaceTracker | None
+    origin: tuple[int, int] = (0, 0)
     seeds: list[Seed] = field(default_factory=list)
     faces: list[LocatedFace] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -177,10 +178,7 @@ class FaceAnalyzer:
         cameras = [frame.camera for frame in frames if frame.camera]
         require(len(set(cameras)) == len(cameras), "frames", "hold each camera at most once", cameras)
         images = [as_rgb(frame.image) for frame in frames]
-        works = [
-            _Work(replace(frame, image=image), self._tracker(frame.camera))
-            for frame, image in zip(frames, images, strict=True)
-        ]
+        works = [self._work(replace(frame, image=image)) for frame, image in zip(frames, images, strict=True)]
         for work in works:
             work.seeds = self._seeds(work)
         self._find_faces(works)
@@ -194,7 +192,9 @@ class FaceAnalyzer:
         for engine, some in self._by_engine(works):
             read = iter(self._outputs([(w.frame.image, face) for w in some for face in w.faces], engine))
             outputs |= {id(work): read for work in some}
-        return [[self._prediction(face_id, next(outputs[id(work)])) for face_id in work.ids] for work in works]
+        return [
+            [self._prediction(face_id, next(outputs[id(work)]), work.origin) for face_id in work.ids] for work in works
+        ]
 
     def in_boxes(self, images: Sequence[Image], boxes: Sequence[FaceBox]) -> list[FaceOutput]:
         """One face per image, in a box that is known to hold one (a dataset's, a detector's): none is rejected.
@@ -226,15 +226,17 @@ class FaceAnalyzer:
 
     def find(self, images: Sequence[Image]) -> list[list[LocatedFace]]:
         """The faces of single images, largest first, without their expressions."""
-        works = [_Work(Frame(as_rgb(image)), None) for image in images]
+        works = [self._work(Frame(as_rgb(image))) for image in images]
         for work in works:
             work.seeds = self._seeds(work)
         self._find_faces(works)
-        return [work.faces for work in works]
+        return [[face.moved(*work.origin) for face in work.faces] for work in works]
 
     def outputs(self, faces: Sequence[tuple[Image, LocatedFace]]) -> list[FaceOutput]:
         """What the network says of located faces of single images, in one batch."""
-        return self._outputs(faces, self._of_stills)
+        within = [(*within_border(image), face) for image, face in faces]
+        outputs = self._outputs([(part, face.moved(-x, -y)) for part, (x, y), face in within], self._of_stills)
+        return [replace(output, face=face) for output, (_, face) in zip(outputs, faces, strict=True)]
 
     def _outputs(self, faces: Sequence[tuple[Image, LocatedFace]], engine: Engine) -> list[FaceOutput]:
         if not faces:
@@ -294,11 +296,15 @@ class FaceAnalyzer:
             for known in (self._trackers, self._cuts, self._support):
                 known.pop(camera, None)
 
-    def _tracker(self, camera: str) -> FaceTracker | None:
-        if not camera:
-            return None
+    def _work(self, frame: Frame) -> _Work:
+        if frame.camera:
+            return _Work(frame, self._tracker(frame.camera))
+        image, origin = within_border(frame.image)
+        return _Work(replace(frame, image=image), None, origin)
+
+    def _tracker(self, camera: str) -> FaceTracker:
         if camera not in self._trackers:
-            prefix = _id_prefix(self._cameras_begun)
+            prefix = id_prefix(self._cameras_begun)
             self._trackers[camera] = FaceTracker(self.config.detect_every, self.config.lost_after_s, id_prefix=prefix)
             self._cameras_begun += 1
         return self._trackers[camera]
@@ -363,17 +369,18 @@ class FaceAnalyzer:
         cameras, stills = ([w for w in works if (w.tracker is None) == still] for still in (False, True))
         return [(self.engine, cameras), (self._of_stills, stills)]
 
-    def _prediction(self, face_id: str, output: FaceOutput) -> FacePrediction:
+    def _prediction(self, face_id: str, output: FaceOutput, origin: tuple[int, int] = (0, 0)) -> FacePrediction:
         probabilities = dict(zip(self.expressions, output.probabilities.tolist(), strict=True))
         expression = max(probabilities, key=lambda name: probabilities[name])
+        face = output.face.moved(*origin)
         return FacePrediction(
             face_id=face_id,
-            box=output.face.box,
+            box=face.box,
             expression=expression,
             confidence=probabilities[expression],
             probabilities=probabilities,
             action_units=dict(zip(self.action_units, output.action_units.tolist(), strict=True)),
-            landmarks=output.face.points,
+            landmarks=face.points,
             state=self._state(probabilities[expression], output.quality),
             attention=dict(zip(self.action_units, output.attention.tolist(), strict=True)),
             quality=output.quality,
@@ -391,9 +398,3 @@ class FaceAnalyzer:
         ):
             return "low_quality"
         return "ok" if confidence >= self.uncertain_below else "uncertain"
-
-
-def _id_prefix(number: int) -> str:
-    """f, g, ..., z, a, ..., e for cameras 0 to 25, then two letters and more: letters only, so ids stay distinct."""
-    letter = ascii_lowercase[(number + _FIRST_LETTER) % 26]
-    return letter if number < 26 else _id_prefix(number // 26 - 1) + letter

@@ -34,6 +34,10 @@ class LocatedFace:
         """The smallest upright box around the points, with the score."""
         return FaceBox.around(self.points, self.score)
 
+    def moved(self, right: int, down: int) -> LocatedFace:
+        """The same face in an image that begins so many pixels further left and further up."""
+        return replace(self, points=self.points + np.array((right, down), np.float32)) if right or down else self
+
 
 @dataclass(frozen=True, slots=True)
 class Seed:

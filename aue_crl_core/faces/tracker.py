@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase
 from typing import Final, Literal, Protocol
 
 from aue_crl_core.config import require
@@ -18,6 +19,7 @@ _REACH: Final = 1.0
 _MAX_SIZE_RATIO: Final = 2.0
 _STEADY_IOU: Final = 0.5
 """A face that was followed and overlaps its last box by less has jumped."""
+_FIRST_LETTER: Final = ascii_lowercase.index("f")
 _MOTION_S: Final = 0.25
 """Time constant over which a track's motion is averaged: what two or three frames in error say hardly counts."""
 
@@ -251,3 +253,9 @@ def _distance(a: FaceBox, b: FaceBox) -> float:
         return math.inf
     apart = math.hypot(a.x + a.w / 2 - b.x - b.w / 2, a.y + a.h / 2 - b.y - b.h / 2)
     return apart / ((side_a + side_b) / 2)
+
+
+def id_prefix(number: int) -> str:
+    """f, g, ..., z, a, ..., e for cameras 0 to 25, then two letters and more: letters only, so ids stay distinct."""
+    letter = ascii_lowercase[(number + _FIRST_LETTER) % 26]
+    return letter if number < 26 else id_prefix(number // 26 - 1) + letter

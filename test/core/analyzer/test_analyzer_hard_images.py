@@ -117,3 +117,18 @@ def test_a_camera_that_changes_its_size_between_frames(analyzer, photograph):
         image = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         (face,) = tracking.process([Frame(image, number / 30, "zoom")])[0]
         assert 0.5 < face.box.w / (scale * analyzer(photograph)[0].box.w) < 2
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_border_around_a_photograph_changes_nothing_but_the_place(analyzer, photograph, hopper, grey):
+    part = np.ascontiguousarray(photograph[40:420, 100:480])
+    (plain,) = analyzer(part)
+    (framed,) = analyzer(cv2.copyMakeBorder(part, 60, 50, 70, 0, cv2.BORDER_CONSTANT, value=(grey, grey, grey)))
+    assert framed.probabilities == plain.probabilities
+    assert framed.action_units == plain.action_units
+    np.testing.assert_allclose(framed.landmarks, plain.landmarks + np.array((70, 60)), atol=0.01)
+    assert framed.box.as_list() == pytest.approx(
+        [plain.box.x + 70, plain.box.y + 60, plain.box.w, plain.box.h], abs=0.1
+    )
+    (located,) = analyzer.find([cv2.copyMakeBorder(part, 60, 50, 70, 0, cv2.BORDER_CONSTANT)])[0]
+    np.testing.assert_allclose(located.points, framed.landmarks, atol=0.01)

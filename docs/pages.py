@@ -27,8 +27,8 @@ SOURCES: Final = (
     *("aue_crl_core/comparison/predictions.py", "aue_crl_core/training/directory/history.py"),
 )
 """Shown as they are, because documents link to them."""
-TUTORIALS: Final = ("film", "recording")
-"""In this order, in one folder: a later one reads what an earlier one has written."""
+TUTORIALS: Final = ("docs/tutorials/*.ipynb",)
+"""Run by their names' order in one folder: a later one reads what an earlier one has written."""
 _LEXERS: Final = {".msg": "text", ".srv": "text"}
 _SOURCE: Final = """---
 hide: [toc]
@@ -75,11 +75,12 @@ def _sources(config: MkDocsConfig) -> Iterator[File]:
 def _tutorials(config: MkDocsConfig) -> Iterator[File]:
     """Each as a page with what its cells printed and drew, the drawings, and the web pages that they wrote."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in TUTORIALS:
-            notebook = nbformat.read(ROOT / f"docs/tutorials/{name}.ipynb", as_version=4)
-            ExecutePreprocessor(timeout=300).preprocess(notebook, {"metadata": {"path": folder}})
-            text, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": name})
-            yield Page.generated(config, f"docs/tutorials/{name}.ipynb", content=text.replace(_PANDAS, "<table>"))
+        for name in _found(TUTORIALS):
+            notebook = nbformat.read(ROOT / name, as_version=4)
+            run = ExecutePreprocessor(timeout=300, coalesce_streams=True)
+            run.preprocess(notebook, {"metadata": {"path": folder}})
+            text, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": Path(name).stem})
+            yield Page.generated(config, name, content=text.replace(_PANDAS, "<table>"))
             for drawing, content in resources["outputs"].items():
                 yield File.generated(config, f"docs/tutorials/{drawing}", content=content)
         for page in Path(folder).glob("*.html"):

@@ -15,8 +15,8 @@ from aue_crl_core.cli.main import app, main
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "examples", "research", "aue_crl_core", "test")
 DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
-TUTORIALS = [ROOT / "docs" / "tutorials" / f"{name}.ipynb" for name in ("film", "recording")]
-"""In the order in which they are run; a later one reads what an earlier one has written."""
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
+"""By the order in which they are run; a later one reads what an earlier one has written."""
 
 
 def name_of(path: Path) -> str:

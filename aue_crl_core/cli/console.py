@@ -39,9 +39,10 @@ def err() -> Console:
 
 
 def _console(stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    """A pipe is one although FORCE_COLOR is set, as notebooks do: they cannot take a progress bar's lines back."""
+    there = (sys.stderr if stderr else sys.stdout).isatty()
+    width, terminal = (None, None) if there else (_PIPE_WIDTH, False)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width, force_terminal=terminal)
 
 
 def plain_table(*columns: str, title: str | None = None) -> Table:

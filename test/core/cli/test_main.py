@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from aue_crl_core import __version__
+from aue_crl_core.cli import console as screen
 from aue_crl_core.cli.main import COMMANDS, main
 
 
@@ -63,3 +64,9 @@ def test_a_projects_own_error_is_one_line_without_a_traceback(capsys, photograph
     assert captured.err.startswith("error: weights must be one of ")
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_a_pipe_gets_no_control_codes_although_notebooks_ask_every_program_for_colour(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    screen.err().print("half of it", style="red")
+    assert capsys.readouterr().err == "half of it\n"

@@ -20,7 +20,7 @@ class EventConfig:
 
     unit_on: float = 0.6
     unit_off: float = 0.4
-    min_event_s: float = 0.2
+    min_event_s: float = 0.1
 
     def __post_init__(self) -> None:
         require(0 <= self.unit_on <= 1, "unit_on", "be in [0, 1]", self.unit_on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,18 @@ from numpy.typing import NDArray
 from aue_crl_core.config import require
 from aue_crl_core.types import FacePrediction
 
+STRIKING: Final = 0.1
+"""A probability that is off by so much is followed twice as fast as one that is hardly off."""
+
 
 @dataclass(frozen=True)
 class TemporalConfig:
     """How a face's predictions are joined over time.
 
-    `smoothing_s` time constant of the exponential smoothing, seconds of the images' clock (0: none); `hysteresis` by
-    how much another label's smoothed probability must exceed that of the label in force to replace it;
-    `uncertain_below` the smoothed confidence below which a face is `uncertain`.
+    `smoothing_s` time constant of the smoothing of small changes, seconds of the images' clock (0: none); large ones
+    are followed sooner (see `TemporalFilter`). `hysteresis` by how much another label's smoothed probability must
+    exceed that of the label in force to replace it; `uncertain_below` the smoothed confidence below which a face is
+    `uncertain`.
     """
 
     smoothing_s: float = 0.3
@@ -46,10 +51,12 @@ class _Estimate:
 class TemporalFilter:
     """Smooths the predictions of every face by its id; one filter serves all cameras, whose ids are distinct.
 
-    Expression and action unit probabilities follow `p += (1 - exp(-dt / smoothing_s)) * (new - p)`, `dt` being the time
-    between the stamps of a face's good predictions, so the frame rate does not matter. A `low_quality` prediction does
-    not enter: the last good estimate is held. `dt` of 0 is no step; a stamp that is earlier by less than `tolerance_s`
-    (images out of order) is none either, by more (a bag that starts over) begins the face anew.
+    Probabilities p follow what is new by `dp/dt = (1 + (d / STRIKING)^2) / smoothing_s * (new - p)`, with d = |new - p|
+    for each action unit, and the largest of these for all expressions: flicker is smoothed, and what happens to a face
+    is followed at once (an idea of the 1 EUR filter; Casiez, Roussel & Vogel, CHI 2012). This is solved exactly over
+    the time between the stamps of a face's good predictions, so the frame rate does not matter. A `low_quality`
+    prediction does not enter: the last good estimate is held. A time of 0 is no step; a stamp that is earlier by less
+    than `tolerance_s` (images out of order) is none either, by more (a bag that starts over) begins the face anew.
 
     `config` may be replaced at any time; the next prediction is filtered with it.
     """
@@ -95,9 +102,11 @@ class TemporalFilter:
         if old is None:
             return _Estimate(stamp_s, expressions, units, prediction.expression)
         elapsed_s = max(0.0, stamp_s - old.stamp_s)
-        gain = -math.expm1(-elapsed_s / self.config.smoothing_s) if self.config.smoothing_s > 0 else 1.0
-        expressions = (1 - gain) * old.expressions + gain * expressions
-        units = (1 - gain) * old.units + gain * units
+        fade = math.exp(-elapsed_s / self.config.smoothing_s) if self.config.smoothing_s > 0 else 0.0
+        gap = old.expressions - expressions
+        expressions = expressions + gap * _kept(np.abs(gap).max(), fade)
+        gap = old.units - units
+        units = units + gap * _kept(np.abs(gap), fade)
         names = list(prediction.probabilities)
         best = int(expressions.argmax())
         in_force = expressions[names.index(old.label)]
@@ -118,3 +127,8 @@ class TemporalFilter:
             action_units=dict(zip(prediction.action_units, estimate.units.tolist(), strict=True)),
             state=state,
         )
+
+
+def _kept(gap: NDArray[np.float64], fade: float) -> NDArray[np.float64]:
+    """What is left of a gap in [0, 1], as a share of it, when one of next to nothing has faded to `fade` of itself."""
+    return fade / np.sqrt(1 + (gap / STRIKING) ** 2 * (1 - fade**2))

@@ -124,12 +124,15 @@ class Settings:
         -1.0, "Less likely expressions are UNCERTAIN; below 0: as the weights' own validation asks for.", low=-1, high=1
     )
     smoothing_s: float = _parameter(
-        0.3, "Time constant of the smoothing, seconds of the images' clock; 0: none.", low=0, high=10
+        0.3,
+        "Time constant of the smoothing, seconds of the images' clock; 0: none. Large changes are followed sooner.",
+        low=0,
+        high=10,
     )
     hysteresis: float = _parameter(0.1, "A label is replaced when another is this much likelier.", low=0, high=1)
     unit_on: float = _parameter(0.6, "An action unit begins at this probability.", low=0, high=1)
     unit_off: float = _parameter(0.4, "An action unit ends below this probability.", low=0, high=1)
-    min_event_s: float = _parameter(0.2, "What lasts less is no event, seconds.", low=0, high=10)
+    min_event_s: float = _parameter(0.1, "What lasts less is no event, seconds.", low=0, high=10)
     debug_image: bool = _parameter(False, "Offer ~/debug_image/compressed; drawn only while somebody listens.")
     privacy: bool = _parameter(
         False, "Neither pixels nor face points leave the node: no debug image, face crops, landmarks or live pictures."

@@ -164,7 +164,7 @@ def test_a_video_is_read_over_time_beside_its_raw_rows(video_path, tmp_path):
         ("began", label),
         ("ended", label),
     ]
-    assert (whole[0]["face_id"], whole[0]["frame"], float(whole[0]["began_s"])) == ("f1", "5", 0.0)
+    assert (whole[0]["face_id"], whole[0]["frame"], float(whole[0]["began_s"])) == ("f1", "3", 0.0)
     assert whole[-1]["frame"] == str(FRAMES - 1), "what is on ends with the film"
 
 

@@ -35,23 +35,46 @@ def test_the_first_prediction_is_taken_as_it_is():
     assert first.as_record(Frame(first.landmarks)) == HAPPY.as_record(Frame(HAPPY.landmarks))
 
 
-def test_after_one_time_constant_the_new_counts_63_percent():
+def test_a_small_change_counts_63_percent_after_one_time_constant():
     smooth = TemporalFilter(TemporalConfig(smoothing_s=0.5))
-    smooth.update(HAPPY, 10.0)
-    face = smooth.update(SAD, 10.5)
+    smooth.update(_prediction({"happiness": 0.4}, units=0.5), 10.0)
+    face = smooth.update(_prediction({"happiness": 0.401}, units=0.501), 10.5)
     gain = 1 - math.exp(-1)
-    assert face.probabilities["sadness"] == pytest.approx(0.02 + gain * 0.86)
-    assert face.action_units[12] == pytest.approx(1 - gain)
-    assert (face.expression, face.confidence) == ("sadness", face.probabilities["sadness"])
+    assert face.action_units[12] - 0.5 == pytest.approx(gain * 0.001, rel=1e-3)
+    assert face.probabilities["happiness"] - 0.4 == pytest.approx(gain * 0.001, rel=1e-3)
 
 
-@given(st.integers(1, 40))
-def test_the_frame_rate_does_not_matter(steps):
+@pytest.mark.parametrize("change", [0.01, 0.1, 0.3, 0.9])
+def test_a_change_is_followed_the_faster_the_larger_it_is(change):
+    """As small steps of the differential equation do, which the filter solves in one."""
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0.3))
+    smooth.update(_prediction({"happiness": 0.88}, units=0.0), 0.0)
+    face = smooth.update(_prediction({"happiness": 0.88}, units=change), 1 / 30)
+    gap, step = change, 1e-6
+    for _ in range(round(1 / 30 / step)):
+        gap -= step / 0.3 * (1 + (gap / 0.1) ** 2) * gap
+    assert face.action_units[12] == pytest.approx(change - gap, rel=1e-3)
+
+
+def test_an_expression_that_changes_altogether_is_followed_within_two_images_at_30_hz():
     smooth = TemporalFilter(TemporalConfig(smoothing_s=0.3))
     smooth.update(HAPPY, 0.0)
-    for i in range(1, steps + 1):
-        face = smooth.update(SAD, 0.6 * i / steps)
-    assert face.action_units[1] == pytest.approx(math.exp(-2))
+    smooth.update(SAD, 1 / 30)
+    face = smooth.update(SAD, 2 / 30)
+    assert (face.expression, face.confidence) == ("sadness", face.probabilities["sadness"])
+    assert face.probabilities["sadness"] > 0.6
+
+
+@given(st.integers(1, 40), st.floats(0.01, 1))
+def test_the_frame_rate_does_not_matter(steps, unit):
+    after = []
+    for count in (1, steps):
+        smooth = TemporalFilter(TemporalConfig(smoothing_s=0.3))
+        smooth.update(_prediction({"happiness": 0.88}, units=unit), 0.0)
+        for i in range(1, count + 1):
+            face = smooth.update(SAD, 0.6 * i / count)
+        after.append([*face.probabilities.values(), face.action_units[1]])
+    assert after[0] == pytest.approx(after[1], abs=1e-9)
 
 
 distribution = st.lists(st.floats(0.01, 1), min_size=7, max_size=7).map(lambda v: [x / math.fsum(v) for x in v])

@@ -18,6 +18,7 @@ pytest.importorskip("yaml")
 
 from node_bench import EVENT, EXPRESSIONS, ROOT, S, stamp_ns
 
+from aue_crl_core.types import Frame
 from aue_crl_ros.player import letterboxed
 from aue_crl_ros.transports.transport import RESULT
 
@@ -61,7 +62,8 @@ def test_a_camera_that_dies_ends_its_faces_and_comes_back(play, hear, results, r
     died_ns = time.time_ns()
     before = seen_since(0)
     view = letterboxed(cv2.cvtColor(cv2.imread(str(ROOT / "test/data/portrait.jpg")), cv2.COLOR_BGR2RGB), 320, 240)
-    (expected,) = analyzer(view)
+    (expected,) = analyzer.process([Frame(view, camera="played")])[0]
+    analyzer.forget()
     (first,) = before[0].faces
     assert first.expression == expected.expression
     np.testing.assert_allclose(first.probabilities, list(expected.probabilities.values()), atol=1e-3)

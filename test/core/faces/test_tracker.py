@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -26,6 +26,10 @@ def face(x: float, y: float = 0.0, side: float = 100.0, confirmed: bool = True) 
     return Face(FaceBox(x, y, side, side), np.stack([x + grid, y + grid], axis=1), confirmed)
 
 
+def boxed(x: float, y: float, w: float, h: float, confirmed: bool = True) -> Face:
+    return Face(FaceBox(x, y, w, h), np.zeros((68, 2), np.float32), confirmed)
+
+
 coordinate = st.floats(-200, 1000)
 faces_anywhere = st.lists(st.builds(face, coordinate, coordinate, st.floats(5, 300)), max_size=6)
 frames = st.lists(st.tuples(faces_anywhere, st.floats(-3, 3)), min_size=1, max_size=12)
@@ -37,12 +41,6 @@ def test_a_face_keeps_its_id_while_it_moves_slowly():
     assert ids == [["f1"]] * 30
 
 
-def test_a_face_that_jumps_most_of_its_width_keeps_its_id():
-    tracker = FaceTracker()
-    tracker.update([face(0)], 0.0)
-    assert tracker.update([face(90)], 0.033) == ["f1"]
-
-
 def test_a_face_that_appears_far_away_is_a_new_one():
     tracker = FaceTracker()
     tracker.update([face(0)], 0.0)
@@ -50,10 +48,24 @@ def test_a_face_that_appears_far_away_is_a_new_one():
     assert tracker.live_ids == ("f1", "f2")
 
 
-def test_a_box_of_quite_another_size_at_the_same_place_is_a_new_face():
+@pytest.mark.parametrize(("x", "y"), [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0), (0.8, -0.6)])
+@pytest.mark.parametrize(("far", "name"), [(90, "f1"), (100, "f1"), (101, "f2")])
+def test_a_face_that_jumps_by_up_to_a_box_side_keeps_its_id(x, y, far, name):
+    tracker = FaceTracker()
+    tracker.update([face(0)], 0.0)
+    assert tracker.update([face(far * x, far * y)], 0.033) == [name]
+
+
+@pytest.mark.parametrize(("side", "name"), [(200, "f1"), (201, "f2"), (50, "f1"), (49, "f2")])
+def test_a_box_of_more_than_twice_or_less_than_half_the_size_is_a_new_face(side, name):
     tracker = FaceTracker()
     tracker.update([face(0, 0, 100)], 0.0)
-    assert tracker.update([face(30, 30, 40)], 0.033) == ["f2"]
+    assert tracker.update([face(50 - side / 2, 50 - side / 2, side)], 0.033) == [name]
+
+
+def test_a_box_of_no_size_continues_no_track():
+    tracker = FaceTracker()
+    assert [tracker.update([face(0, 0, 0)], 0.0), tracker.update([face(0, 0, 0)], 0.033)] == [["f1"], ["f2"]]
 
 
 def test_two_faces_that_cross_and_hide_each_other_keep_their_ids():
@@ -79,6 +91,56 @@ def test_one_frame_in_error_hardly_changes_where_a_face_is_expected():
     tracker.update([face(80)], 10 / 30)
     tracker.update([], 11 / 30)
     assert tracker.update([face(0), face(200)], 12 / 30) == ["f1", "f2"]
+
+
+def test_a_face_seen_once_is_expected_where_it_was():
+    tracker = FaceTracker(lost_after_s=1000.0)
+    tracker.update([face(0)], 0.0)
+    others = [face(300), face(-300), face(0, 300), face(0, -300)]
+    assert tracker.update([face(0), *others], 300.0)[0] == "f1"
+
+
+def test_a_face_is_expected_where_its_centre_goes_on_to_however_its_box_grows():
+    tracker, last = FaceTracker(lost_after_s=10.0), FaceBox(0, 0, 0, 0)
+    for k in range(41):  # 120 px/s to the right, 90 px/s up
+        w, h = 100 + 20.0 * k, 100 + 10.0 * k
+        last = FaceBox(12.0 * k - w / 2, -9.0 * k - h / 2, w, h)
+        tracker.update([boxed(*last.as_list())], k / 10)
+    there = replace(last, x=last.x + 120 * 6, y=last.y - 90 * 6)
+    beside = [replace(there, x=there.x + x, y=there.y + y) for x, y in ((60, 0), (-60, 0), (0, 60), (0, -60))]
+    ids = tracker.update([boxed(*box.as_list()) for box in (there, last, *beside)], 4.0 + 6.0)
+    assert ids[0] == "f1"
+
+
+def test_a_new_speed_counts_63_percent_after_a_quarter_of_a_second():
+    tracker = FaceTracker(lost_after_s=10.0)
+    for k in range(6):
+        tracker.update([face(20.0 * k)], k / 20)  # 400 px/s
+    expected = 100 + 0.632 * 400 * 2
+    ids = tracker.update([face(expected), face(expected - 40), face(expected + 40), face(100), face(900)], 2.25)
+    assert ids[0] == "f1"
+
+
+def test_who_was_seen_in_the_last_frame_comes_before_who_was_not():
+    tracker, both = FaceTracker(), [face(0), face(60)]
+    tracker.update(both, 0.0)
+    tracker.update(both, 0.1)
+    tracker.update([face(0)], 0.2)
+    assert tracker.update([face(50)], 0.3) == ["f1"]  # f2 was nearer, but is hidden
+
+
+def test_an_overlap_of_just_the_least_decides_before_distance():
+    tracker = FaceTracker(min_iou=0.5)
+    tracker.update([boxed(0, 0, 100, 100)], 0.0)
+    half, in_the_middle = boxed(0, 0, 100, 50), boxed(25, 25, 50, 50)
+    assert tracker.update([in_the_middle, half], 0.033) == ["f2", "f1"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_that_overlap_equally_the_left_one_goes_on_whichever_comes_first(order):
+    tracker = FaceTracker()
+    tracker.update([face(0)], 0.0)
+    assert tracker.update([face(-20), face(20)][::order], 0.033) == ["f1", "f2"][::order]
 
 
 def test_overlap_decides_before_distance():
@@ -111,7 +173,8 @@ def test_a_face_that_grows_where_it_is_is_expected_where_it_is():
 
 def test_a_face_unseen_for_just_the_limit_is_followed_still():
     tracker = FaceTracker(detect_every=100, lost_after_s=1.0)
-    tracker.update([face(0)], 5.0)
+    for stamp in (3.0, 4.0, 5.0):
+        tracker.update([face(0)], stamp)
     assert tracker.detection_due(6.0) == ""
     assert tracker.detection_due(6.125) == "at once"
     tracker.update([], 6.0)
@@ -181,6 +244,17 @@ def test_detection_is_due_on_every_nth_frame_and_asking_changes_nothing():
     assert due == ["at once", "", "", "routine", "", "", "routine"]
 
 
+def test_by_default_every_fifth_frame_is_searched_and_after_a_reset_frames_are_counted_anew():
+    tracker = FaceTracker()
+    for first in range(2):
+        due = []
+        for k in range(8):
+            due.append(tracker.detection_due(k / 30))
+            tracker.update([face(0)], k / 30)
+        assert due == ["at once", "", "", "", "", "routine", "", ""], first
+        tracker.reset()
+
+
 @pytest.mark.parametrize("step_s", [0.033, 0.0], ids=["stamped frames", "frames of one stamp"])
 def test_detection_is_due_while_a_track_is_unseen_and_cannot_wait_when_none_is_seen(step_s):
     tracker = FaceTracker(detect_every=100, lost_after_s=10.0)
@@ -228,6 +302,13 @@ def test_a_face_whose_points_jumped_is_followed_on_only_where_a_detector_confirm
     assert (tracker.seeds(), tracker.detection_due(0.1)) == ([], "at once")
     assert tracker.update([face(85)], 0.1) == ["f1"]
     assert (len(tracker.seeds()), tracker.detection_due(0.133)) == (1, "")
+
+
+def test_a_face_that_overlaps_its_last_box_by_half_has_not_jumped():
+    tracker = FaceTracker()
+    tracker.update([boxed(0, 0, 100, 100)], 0.0)
+    tracker.update([boxed(0, 0, 100, 50, confirmed=False)], 0.033)
+    assert len(tracker.seeds()) == 1
 
 
 def test_a_face_whose_points_jumped_and_that_no_detector_confirms_is_lost():
@@ -302,8 +383,10 @@ def test_the_order_of_the_faces_does_not_change_who_is_who(sequence, data):
     [
         ("detect_every", 0),
         ("lost_after_s", 0.0),
+        ("lost_after_s", -1.0),
         ("lost_after_s", float("inf")),
         ("min_iou", 0.0),
+        ("min_iou", -0.1),
         ("min_iou", 1.1),
         ("id_prefix", "1f"),
         ("id_prefix", ""),
@@ -313,6 +396,11 @@ def test_the_order_of_the_faces_does_not_change_who_is_who(sequence, data):
 def test_a_setting_out_of_range_is_refused_by_name(setting, value):
     with pytest.raises(ConfigError, match=setting):
         FaceTracker(**{setting: value})
+
+
+def test_with_a_least_overlap_of_one_a_face_that_stays_keeps_its_id():
+    tracker = FaceTracker(min_iou=1)
+    assert [tracker.update([face(0)], 0.0), tracker.update([face(0)], 0.033)] == [["f1"], ["f1"]]
 
 
 def test_a_stamp_that_is_no_number_is_refused():

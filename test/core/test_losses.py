@@ -165,5 +165,12 @@ def test_the_losses_of_evidence_are_means_over_what_is_known():
     p, q = torch.tensor([[0.5, 0.25, 0.9]]), torch.tensor([[1.0, 0.0, unknown]])
     by_hand = -(math.log(0.5) + math.log(0.75)) / 2
     assert posterior_loss(p, q).item() == pytest.approx(by_hand)
+    assert evidence_loss(logits[:, :1], evidence[:, :1]).item() == pytest.approx(0.5 * 0.5**2)  # of one entry
     nothing = torch.full((2, 17), unknown)
     assert evidence_loss(torch.ones(2, 17), nothing) == posterior_loss(torch.full((2, 17), 0.3), nothing) == 0
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1.0])
+def test_to_be_sure_and_wrong_costs_as_much_as_one_in_a_hundred_thousand(wrong):
+    p = torch.full((1, 17), wrong)
+    assert posterior_loss(p, 1 - p).item() == pytest.approx(-math.log(1e-5), rel=1e-3)

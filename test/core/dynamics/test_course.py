@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aue_crl_core import facs
-from aue_crl_core.dynamics.course import FilmCourse
+from aue_crl_core.dynamics.course import FaceCourse, FilmCourse
 from aue_crl_core.dynamics.events import EventConfig
 from aue_crl_core.dynamics.readings import EventPhase
 from aue_crl_core.dynamics.smoothing import TemporalConfig
@@ -18,6 +18,8 @@ from aue_crl_core.types import FaceBox, FacePrediction, Frame
 
 IMAGE = np.zeros((100, 100, 3), np.uint8)
 SHARP = TemporalConfig(smoothing_s=0.0, hysteresis=0.0)
+RIGHT_HALF = [*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59, 60, 61, 67]
+"""Of the face that is seen: its points at the left of the image."""
 
 
 def _face(label: str, p: float = 0.7, face_id: str = "f1") -> FacePrediction:
@@ -64,7 +66,39 @@ def test_the_first_seconds_of_each_face_are_its_resting_face():
     assert not other.calibrated
 
 
-@pytest.mark.parametrize("neutral_s", [0.0, -1.0])
+def test_the_stamps_of_events_are_the_films_nanoseconds():
+    course = FilmCourse(events=EventConfig(min_event_s=0.0))
+    ((began,),) = [course.update(_frame(10.0), [_face("fear", 0.9)])[1]]
+    assert (began.began_ns, began.peaked_ns) == (10_000_000_000, 10_000_000_000)
+
+
+def test_after_its_first_seconds_a_face_teaches_no_more():
+    course = FilmCourse(SHARP, neutral_s=0.3)
+    for t in range(4):
+        course.update(_frame(t / 10), [_face("sadness", 0.5)])
+    happy = [course.update(_frame(t / 10), [_face("happiness", 0.6)])[0][0].prediction for t in range(4, 30)]
+    assert {face.probabilities["happiness"] for face in happy} == {happy[0].probabilities["happiness"]}
+
+
+@pytest.mark.parametrize("face", [_face("happiness", 0.98), replace(_face("sadness", 0.5), state="low_quality")])
+def test_of_a_face_that_was_too_expressive_or_hardly_seen_nothing_is_taken_off(face):
+    course = FilmCourse(SHARP, neutral_s=0.3)
+    for t in range(4):
+        course.update(_frame(t / 10), [face])
+    ((reading,), _) = course.update(_frame(0.4), [_face("sadness", 0.5)])
+    assert (reading.calibrated, reading.prediction.expression) == (False, "sadness")
+
+
+@pytest.mark.parametrize("half", [RIGHT_HALF, [facs.MIRRORED_POINTS[i] for i in RIGHT_HALF]], ids=["right", "left"])
+def test_of_a_face_whose_turn_nobody_measured_neither_side_is_taken_for_hidden(half):
+    face = _face("fear")
+    face.landmarks[half, 0] = -50  # out of the image
+    reading, _ = FaceCourse().update(face, 0, (100, 100))
+    assert reading.visible == frozenset(facs.ACTION_UNITS)
+    assert not reading.calibrated
+
+
+@pytest.mark.parametrize("neutral_s", [0.0, -1.0, math.inf, math.nan])
 def test_a_time_that_is_none_is_refused(neutral_s):
     with pytest.raises(ConfigError, match="neutral_s must be above 0"):
         FilmCourse(neutral_s=neutral_s)

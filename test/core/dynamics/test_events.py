@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,26 @@ def test_the_event_knows_its_true_beginning_and_its_peak():
     assert (began.probability, began.peak_probability) == (0.88, 0.95)
 
 
+def test_a_peak_that_lasts_is_where_it_was_first_reached_and_told_once():
+    detector = EventDetector(EventConfig(min_event_s=0))
+    course = [0.7, 0.95, 0.95, 0.8, 0.95, 0.8]
+    events = [e for i, p in enumerate(course) for e in detector.update(_reading("fear", p), i * MS)]
+    assert [(e.phase, e.peaked_ns) for e in events] == [(BEGAN, 0), (PEAKED, 1 * MS)]
+
+
+def test_by_default_a_unit_is_on_from_6_tenths_until_below_4_and_told_of_after_100_ms():
+    detector = EventDetector()
+    course = [(0, 0.59), (100, 0.6), (199, 0.4), (200, 0.4), (210, 0.39)]
+    units = _told(detector, [(ms, _reading(state="uncertain", units={12: p})) for ms, p in course])
+    assert units == [(200, 12, BEGAN), (200, 12, PEAKED), (210, 12, ENDED)]
+
+
+def test_no_event_comes_a_nanosecond_too_early():
+    detector = EventDetector(EventConfig(min_event_s=10))
+    stamps = (0, 9_999_999_999, 10_000_000_000)
+    assert [len(detector.update(_reading("fear"), ns)) for ns in stamps] == [0, 0, 1]
+
+
 def test_what_lasts_too_shortly_is_not_told():
     detector = EventDetector(EventConfig(min_event_s=0.2))
     assert _told(detector, [(0, _reading("fear")), (190, _reading("fear")), (200, _reading(state="uncertain"))]) == []
@@ -77,6 +100,13 @@ def test_without_a_least_duration_the_old_one_ends_before_the_new_one_begins():
         (2, "surprise", ENDED),
         (2, "neutral", BEGAN),
     ]
+
+
+@pytest.mark.parametrize(("one", "other"), itertools.permutations(facs.BASIC_EXPRESSIONS, 2))
+def test_whichever_label_follows_whichever_the_old_one_ends_first(one, other):
+    detector = EventDetector(EventConfig(min_event_s=0))
+    told = _told(detector, [(0, _reading(one)), (1, _reading(other))])
+    assert [row for row in told if row[2] != PEAKED] == [(0, one, BEGAN), (1, one, ENDED), (1, other, BEGAN)]
 
 
 def test_a_peak_is_told_once_and_a_higher_one_again():
@@ -148,6 +178,13 @@ def test_time_that_starts_over_ends_what_was_on_and_a_small_step_back_does_not(b
     assert _told(detector, [(back_ms, _reading("fear"))]) == told
 
 
+@pytest.mark.parametrize(("back_ns", "phases"), [(500_000_000, []), (500_000_001, [ENDED])])
+def test_a_step_back_of_half_a_second_is_a_small_one(back_ns, phases):
+    detector = EventDetector(EventConfig(min_event_s=0))
+    detector.update(_reading("fear"), 10**10)
+    assert [e.phase for e in detector.update(_reading("fear", state="low_quality"), 10**10 - back_ns)] == phases
+
+
 def test_other_limits_are_used_from_the_next_image_on():
     detector = EventDetector(EventConfig(min_event_s=10))
     detector.update(_reading("fear"), 0)
@@ -155,7 +192,24 @@ def test_other_limits_are_used_from_the_next_image_on():
     assert [e.phase for e in detector.update(_reading("fear"), MS)] == [BEGAN]
 
 
-@pytest.mark.parametrize("values", [{"unit_on": 1.1}, {"unit_off": 0.7}, {"min_event_s": -1}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"unit_on": 1.1},
+        {"unit_on": -0.1},
+        {"unit_off": 0.7},
+        {"unit_off": -0.1},
+        {"min_event_s": -1},
+        {"min_event_s": 10.1},
+    ],
+)
 def test_limits_are_checked(values):
     with pytest.raises(ConfigError, match=f"{next(iter(values))} must be"):
         EventConfig(**values)
+
+
+def test_the_ends_of_the_ranges_are_limits_too_and_a_config_cannot_be_changed():
+    EventConfig(unit_on=0.0, unit_off=0.0, min_event_s=0.0)
+    config = EventConfig(unit_on=1.0, unit_off=1.0, min_event_s=10.0)
+    with pytest.raises(FrozenInstanceError):
+        config.unit_on = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -35,6 +36,28 @@ def test_a_resting_face_that_looks_angry_is_read_as_neutral():
     assert (face.expression, face.confidence) == ("neutral", face.probabilities["neutral"])
     assert face.probabilities["neutral"] == pytest.approx(2 * face.probabilities["anger"])
     assert math.fsum(face.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", [name for name in facs.BASIC_EXPRESSIONS if name != "neutral"])
+def test_whatever_a_face_looks_like_at_rest_it_becomes_neutral(name):
+    at_rest = _prediction({name: 0.6, "neutral": 0.2})
+    profile = NeutralProfile.learned([at_rest])
+    assert profile.reads_neutral
+    assert profile.apply(at_rest).expression == "neutral"
+
+
+def test_the_odds_of_no_expression_are_lowered_by_more_than_e_to_the_third():
+    smile = _prediction({"happiness": 0.9, "neutral": 0.03})
+    profile = NeutralProfile.learned([smile] * 3)
+    assert profile.bias == dict.fromkeys(facs.BASIC_EXPRESSIONS, 0.0) | {"happiness": -3.0}
+    odds = [face.probabilities["happiness"] / face.probabilities["neutral"] for face in (smile, profile.apply(smile))]
+    assert odds[0] / odds[1] == pytest.approx(math.exp(3))
+
+
+def test_what_is_never_seen_at_rest_stays_as_it_is():
+    certain = _prediction({"happiness": 1.0} | dict.fromkeys(set(facs.BASIC_EXPRESSIONS) - {"happiness"}, 0.0))
+    profile = NeutralProfile.learned([_prediction({"happiness": 0.5, "neutral": 0.5}), certain])
+    assert profile.bias == dict.fromkeys(facs.BASIC_EXPRESSIONS, 0.0) | {"happiness": -3.0}
 
 
 def test_expressions_of_that_face_are_still_seen():
@@ -93,8 +116,14 @@ def test_a_vocabulary_without_neutral_has_its_units_corrected_only():
     face = FacePrediction("f1", FaceBox(0, 0, 9, 9), next(iter(full)), 1 / 11, full, units, points)
     profile = NeutralProfile.learned([face])
     assert not profile.reads_neutral
+    assert set(profile.bias.values()) == {0.0}
     assert profile.apply(face).probabilities == pytest.approx(full)
     assert set(profile.apply(face).action_units.values()) == {0.0}
+
+
+def test_a_profile_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        NeutralProfile.learned([ANGRY_AT_REST]).reads_neutral = False
 
 
 def test_nothing_is_learned_from_nothing():
@@ -117,6 +146,22 @@ def test_bad_images_take_time_and_teach_nothing():
     assert calibration.add(ANGRY_AT_REST, 1.0)
     assert calibration.frames == 1
     assert calibration.profile() is None
+
+
+def test_three_images_teach_and_two_do_not():
+    calibration = NeutralCalibration(1.0)
+    profiles = []
+    for stamp in (0.0, 0.1, 0.2):
+        calibration.add(ANGRY_AT_REST, stamp)
+        profiles.append(calibration.profile())
+    assert profiles == [None, None, NeutralProfile.learned([ANGRY_AT_REST] * 3)]
+
+
+def test_of_one_stamp_only_the_first_image_teaches():
+    calibration, again = NeutralCalibration(1.0), _prediction({"happiness": 0.9})
+    for k in range(6):
+        calibration.add(again if k % 2 else ANGRY_AT_REST, k // 2 / 10)
+    assert calibration.profile() == NeutralProfile.learned([ANGRY_AT_REST] * 3)
 
 
 def test_the_same_image_again_teaches_nothing_more_and_time_that_starts_over_starts_over():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -42,6 +43,13 @@ def test_a_small_change_counts_63_percent_after_one_time_constant():
     gain = 1 - math.exp(-1)
     assert face.action_units[12] - 0.5 == pytest.approx(gain * 0.001, rel=1e-3)
     assert face.probabilities["happiness"] - 0.4 == pytest.approx(gain * 0.001, rel=1e-3)
+
+
+def test_by_default_the_time_constant_is_three_tenths_of_a_second():
+    smooth = TemporalFilter()
+    smooth.update(_prediction({"happiness": 0.88}, units=0.5), 0.0)
+    face = smooth.update(_prediction({"happiness": 0.88}, units=0.501), 0.3)
+    assert 0.501 - face.action_units[12] == pytest.approx(0.001 * math.exp(-1), rel=1e-3)
 
 
 @pytest.mark.parametrize("change", [0.01, 0.1, 0.3, 0.9])
@@ -111,7 +119,13 @@ def test_the_label_in_force_yields_only_to_a_clear_lead():
         assert (face.expression, face.confidence) == (label, pytest.approx(happy if label == "happiness" else sad))
 
 
-@pytest.mark.parametrize(("confidence", "state"), [(0.39, "uncertain"), (0.41, "ok")])
+def test_a_lead_of_just_the_hysteresis_is_not_clear():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0, hysteresis=0.25))
+    smooth.update(HAPPY, 0.0)
+    assert smooth.update(_prediction({"happiness": 0.25, "sadness": 0.5}), 0.1).expression == "happiness"
+
+
+@pytest.mark.parametrize(("confidence", "state"), [(0.39, "uncertain"), (0.4, "ok"), (0.41, "ok")])
 def test_it_abstains_by_the_smoothed_confidence(confidence, state):
     smooth = TemporalFilter(TemporalConfig(smoothing_s=0, uncertain_below=0.4))
     assert smooth.update(_prediction({"fear": confidence}), 0.0).state == state
@@ -133,8 +147,8 @@ def test_a_face_that_was_never_good_comes_as_it_is():
 
 @pytest.mark.parametrize(
     ("second_s", "happiness"),
-    [(100.0, 0.88), (99.8, 0.88), (1.0, 0.02)],
-    ids=["the same stamp", "out of order", "a bag that starts over"],
+    [(100.0, 0.88), (99.8, 0.88), (99.5, 0.88), (99.25, 0.02), (1.0, 0.02)],
+    ids=["the same stamp", "out of order", "by just the tolerance", "by more", "a bag that starts over"],
 )
 def test_time_that_stands_still_is_no_step_and_time_that_starts_over_begins_anew(second_s, happiness):
     smooth = TemporalFilter()
@@ -173,6 +187,20 @@ def test_another_config_is_used_from_the_next_image_on():
 def test_settings_are_checked(name, value):
     with pytest.raises(ConfigError, match=f"{name} must be"):
         TemporalConfig(**{name: value})
+
+
+def test_the_ends_of_the_ranges_are_settings_too_and_a_config_cannot_be_changed():
+    TemporalConfig(0.0, 0.0, 0.0)
+    config = TemporalConfig(9.0, 1.0, 1.0)
+    with pytest.raises(FrozenInstanceError):
+        config.hysteresis = 2.0
+
+
+@pytest.mark.parametrize("tolerance_s", [-0.1, math.inf, math.nan])
+def test_the_tolerance_is_checked(tolerance_s):
+    TemporalFilter(tolerance_s=0.0)
+    with pytest.raises(ConfigError, match="tolerance_s must be at least 0"):
+        TemporalFilter(tolerance_s=tolerance_s)
 
 
 def test_a_stamp_that_is_not_finite_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -45,6 +46,14 @@ def test_a_missed_face_shows_no_unit_and_takes_no_part_in_the_auc():
     assert (unit.recall, unit.precision, unit.auc) == (0.5, 1.0, 1.0)
 
 
+def test_of_the_missed_faces_those_without_a_label_are_not_counted():
+    labels = only(4, [1, 0, 1, 0, -1, 9], -1).astype(int)
+    said = np.zeros((6, COUNT))
+    said[[0, 4, 5]] = np.nan
+    metrics = compute_action_units(labels, said)
+    assert (metrics.n, metrics.n_missed) == (4, 1)
+
+
 def test_what_is_not_defined_is_none_and_left_out_of_the_mean():
     labels = np.full((3, COUNT), -1)
     said = np.zeros((3, COUNT))
@@ -79,6 +88,13 @@ def test_f1_and_auc_agree_with_brute_force(seed, count):
         assert unit.auc == (pytest.approx(wins / (len(high) * len(low))) if high and low else None)
 
 
+def test_a_result_cannot_be_changed():
+    metrics = compute_action_units(only(1, [1, 0], -1).astype(int), only(1, [0.7, 0.2], 0.0))
+    for part in (metrics, metrics.units[0]):
+        with pytest.raises(FrozenInstanceError):
+            part.n = 0
+
+
 def test_the_result_is_json():
     metrics = compute_action_units(only(1, [1, 0], -1).astype(int), only(1, [0.7, 0.2], 0.0))
     read = json.loads(json.dumps(metrics.to_dict(), allow_nan=False))
@@ -92,10 +108,15 @@ def test_the_result_is_json():
     ("labels", "said", "message"),
     [
         (np.zeros((2, 12), int), np.zeros((2, 12)), r"must be Nx17, got \(2, 12\)"),
+        (np.zeros((2, 18), int), np.zeros((2, 18)), r"must be Nx17, got \(2, 18\)"),
+        (np.zeros(COUNT, int), np.zeros(COUNT), r"must be Nx17, got \(17,\)"),
+        (np.zeros((2, COUNT, 1), int), np.zeros((2, COUNT, 1)), r"must be Nx17, got \(2, 17, 1\)"),
+        (np.zeros((2, COUNT), int), np.zeros((1, COUNT)), r"must be Nx17, got \(2, 17\) and \(1, 17\)"),
         (np.zeros((2, COUNT), int), np.zeros((3, COUNT)), r"must be Nx17, got \(2, 17\) and \(3, 17\)"),
         (np.full((2, COUNT), 3), np.zeros((2, COUNT)), r"must be 0 or 1 .* got \[.*3.*\]"),
         (np.full((2, COUNT), 9), np.zeros((2, COUNT)), "at least one labelled unit"),
         (np.zeros((2, COUNT), int), np.full((2, COUNT), 1.5), r"must be in \[0, 1\]"),
+        (np.zeros((2, COUNT), int), np.full((2, COUNT), -0.5), r"must be in \[0, 1\]"),
         (np.zeros((2, COUNT), int), only(1, [np.nan, 0], 0.5), r"must be in \[0, 1\], or a row all NaN"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_a_network_that_says_80_percent_and_is_always_right_is_20_percent_off() 
 
 def test_reliability_bins_cover_the_confidences_up_to_certainty() -> None:
     result = compute([0, 1, 2], np.concatenate([one_hot([0, 0]), one_hot([2], confidence=0.5)]), NAMES)
-    assert len(result.reliability) == NUM_BINS
+    assert len(result.reliability) == NUM_BINS == 15
     assert [(b.low, b.high) for b in result.reliability] == pytest.approx(
         [(i / NUM_BINS, (i + 1) / NUM_BINS) for i in range(NUM_BINS)]
     )
@@ -166,10 +167,18 @@ def test_to_dict_is_json_with_the_contracts_keys() -> None:
     ("labels", "rows", "message"),
     [
         ([], np.empty((0, 3)), "at least one labelled image, got 0"),
+        (0, one_hot([0]), "labels must be N"),
+        ([[0], [1]], one_hot([0, 1]), "labels must be N"),
         ([0, 1], one_hot([0]), "probabilities Nx3"),
+        ([0], one_hot([0, 1]), "probabilities Nx3"),
+        ([0], one_hot([0], classes=2), "share a vocabulary"),
         ([0], one_hot([0], classes=7), "share a vocabulary"),
         ([3], one_hot([0]), r"labels must be in \[0, 2\], got 3 to 3"),
+        ([4], one_hot([0]), r"labels must be in \[0, 2\], got 4 to 4"),
         ([-1], one_hot([0]), "got -1"),
+        ([0], np.array([[1.5, -0.5, 0.0]]), "must be at least 0 and sum to 1"),
+        ([0], np.array([[0.9, 0.5, 0.2]]), "must be at least 0 and sum to 1"),
+        ([0, 0, 0], np.array([[1, 0, 0], [1, 1, 0], [2, 0, 0]]), r"got \[1, 1, 0\] in row 1 \(2 such rows\)"),
         ([0.5], one_hot([0]), "labels must be integers"),
         ([0, 0], np.array([[1, 0, 0], [2.5, -1.0, 0.2]]), "in row 1 .*softmax output, not logits"),
         ([0], np.array([[np.nan, 1.0, 0.0]]), "all NaN where no face was found"),
@@ -179,3 +188,14 @@ def test_to_dict_is_json_with_the_contracts_keys() -> None:
 def test_what_cannot_be_scored_is_refused(labels: list[int], rows: np.ndarray, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         compute(labels, rows, NAMES)
+
+
+def test_a_row_that_sums_to_nearly_1_is_scored() -> None:
+    assert compute([0], np.array([[0.99, 0.0, 0.005]]), NAMES).accuracy == 1
+
+
+def test_a_result_cannot_be_changed() -> None:
+    result = compute([0], one_hot([0]), NAMES)
+    for part in (result, result.reliability[0]):
+        with pytest.raises(FrozenInstanceError):
+            part.accuracy = 0.5

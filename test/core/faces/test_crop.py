@@ -93,6 +93,17 @@ def test_margin_and_lift_are_measured_in_sides():
     assert to_image[0, 0] * 96 == pytest.approx(side)
 
 
+def test_the_landmark_nets_first_crop_is_a_square_of_1_2_box_sides_turned_as_the_face_in_it():
+    to_image = crop.map_from_box(FaceBox(10, 20, 101, 61, roll=0.4), 96)
+    np.testing.assert_allclose(crop.apply(to_image, np.array([[47.5, 47.5]]))[0], (60, 50))
+    np.testing.assert_allclose(to_image[:, 0] * 96, 1.2 * 101 * np.array([np.cos(0.4), np.sin(0.4)]))
+
+
+@pytest.mark.parametrize(("side", "used"), [(0.5, 0.5), (0.0, 0.001)])
+def test_a_square_of_less_than_a_pixel_has_that_side_and_one_of_none_a_thousandth(side, used):
+    assert crop.similarity((3, 4), side, 0, 96)[0, 0] * 96 == pytest.approx(used)
+
+
 def test_the_crop_of_a_whole_image_box_at_its_own_size_is_the_image():
     image = _ramp(64, 64)
     to_image = crop.map_from_box(FaceBox(0, 0, 64, 64), 64, scale=1)
@@ -116,13 +127,13 @@ def test_every_crop_pixel_shows_the_place_that_the_map_names(side, x, y, angle, 
     assert np.abs(errors.mean(axis=0)).max() <= 0.05
 
 
-def test_a_shrunk_crop_is_the_average_of_the_pixels_it_covers(raf_images):
+@pytest.mark.parametrize("factor", [2, 3])
+def test_a_shrunk_crop_is_the_average_of_the_pixels_it_covers(raf_images, factor):
     image = np.ascontiguousarray(raf_images[0][:96, :96])
-    rows, columns = image.shape[0] // 32, image.shape[1] // 32
-    assert rows == columns == 3
-    means = image.reshape(32, 3, 32, 3, 3).mean(axis=(1, 3))
-    to_image = crop.map_from_box(FaceBox(0, 0, 96, 96), 32, scale=1)
-    assert np.abs(crop.cut(image, to_image, 32) - means).max() <= 1
+    size = 96 // factor
+    means = image.reshape(size, factor, size, factor, 3).mean(axis=(1, 3))
+    to_image = crop.map_from_box(FaceBox(0, 0, 96, 96), size, scale=1)
+    assert np.abs(crop.cut(image, to_image, size) - means).max() <= 1
 
 
 def test_a_shrunk_crop_does_not_alias():
@@ -180,6 +191,17 @@ def test_an_image_longer_than_opencv_warps(shape, side):
     assert (shown[60:, 60:] == 200).all()
 
 
+@pytest.mark.parametrize("long", [32_767, 40_000])
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_crop_of_an_image_longer_than_opencv_warps_is_that_of_its_part(long, wide):
+    image = np.random.default_rng(0).integers(0, 256, (40, long, 3), np.uint8)
+    image, part = (image, image[:, -200:]) if wide else (image.swapaxes(0, 1), image.swapaxes(0, 1)[-200:])
+    x, y = (1, 0) if wide else (0, 1)
+    shown = crop.cut(image, crop.similarity((20 + x * (long - 120), 20 + y * (long - 120)), 60, 0.3, 96), 96)
+    alone = crop.cut(np.ascontiguousarray(part), crop.similarity((20 + x * 80, 20 + y * 80), 60, 0.3, 96), 96)
+    assert np.abs(shown.astype(int) - alone).mean() < 1
+
+
 def test_a_face_in_a_hundred_megapixels(photograph):
     face = cv2.resize(photograph, (1024, 1200), interpolation=cv2.INTER_AREA)
     image = np.zeros((10_000, 10_000, 3), np.uint8)
@@ -197,6 +219,7 @@ def test_points_that_are_all_equal_give_a_crop_of_that_pixel():
     face = crop.crop_face(image, crop.map_from_points(points, UPRIGHT), 96)
     assert np.isfinite(face.to_image).all()
     assert (face.image == (20, 30, 0)).all()
+    np.testing.assert_allclose(crop.apply(crop.inverse(face.to_image), points[:1]), [(47.5, 47.5)])
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

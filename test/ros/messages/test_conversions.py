@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import cv2
 import numpy as np
@@ -155,12 +155,38 @@ def test_states_are_the_messages_constants(messages, state, number):
     assert face.state == getattr(face, number)
     assert all(unit.estimated == (state != "low_quality") for unit in face.action_units)
     assert all((unit.probability > 0) == (state != "low_quality") for unit in face.action_units)
+    assert all(unit.probability >= 0 for unit in face.action_units)
+
+
+def test_without_points_the_array_says_the_same_but_for_the_landmarks(messages):
+    observation = an_observation(messages, FaceReading(a_face(), frozenset({1})))
+    (whole,), (private,) = (
+        expression_array(messages, observation, FACTS, 0.025, points=points).faces for points in (True, False)
+    )
+    assert (len(whole.landmarks), len(private.landmarks)) == (136, 0)
+    assert private.box == whole.box
+    assert (private.expression, private.confidence) == (whole.expression, whole.confidence)
 
 
 def test_what_was_not_measured_is_not_a_number(messages):
     (face,) = array_of(messages, an_observation(messages, FaceReading(a_face(quality=None), frozenset()))).faces
     assert (face.quality.size, face.quality.face_score) == (40.0, pytest.approx(0.9))
     assert all(math.isnan(getattr(face.quality, name)) for name in ("sharpness", "yaw", "pitch", "roll"))
+
+
+@pytest.mark.parametrize(
+    ("box", "pixels"),
+    [
+        ((3.2, 4.6, 0.3, 0.2), (3, 4, 4, 5)),
+        ((99.5, 79.5, 0.2, 0.2), (99, 79, 100, 80)),
+        ((-40, -30, 9, 9), (0, 0, 1, 1)),
+        ((140, 130, 9, 9), (99, 79, 100, 80)),
+        ((3, 4, 0, 0), (3, 4, 4, 5)),
+    ],
+    ids=["within a pixel", "the last pixel", "left and above", "right and below", "no size"],
+)
+def test_of_the_smallest_boxes_and_those_outside_one_pixel_remains(box, pixels):
+    assert clipped(FaceBox(*box), 100, 80) == pixels
 
 
 coordinates = st.floats(-500, 500)
@@ -213,6 +239,11 @@ def test_the_description_says_what_the_facts_do(messages):
         assert getattr(message, name) == getattr(FACTS, name)
     assert tuple(message.expressions) == FACTS.expressions
     assert tuple(message.action_units) == FACTS.action_units
+
+
+def test_facts_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        FACTS.licence = "another"
 
 
 def test_the_facts_are_those_of_the_loaded_weights():

@@ -80,10 +80,10 @@ def test_every_packed_encoding_size_and_padding_comes_back_exactly(encoding, hei
     np.testing.assert_array_equal(image, expected)
 
 
-@given(st.integers(0, 65_535), st.booleans())
-def test_16_bit_values_are_divided_by_257_and_rounded(value, bigendian):
-    data = np.full(6, value, ">u2" if bigendian else "<u2").tobytes()
-    assert (raw_image("mono16", 2, 3, 6, bigendian, data) == round(value / 257)).all()
+@given(st.integers(0, 65_535), st.sampled_from((1, 2, 3)), st.booleans())
+def test_16_bit_values_are_divided_by_257_and_rounded(value, width, bigendian):
+    data = np.full(2 * width, value, ">u2" if bigendian else "<u2").tobytes()
+    assert (raw_image("mono16", 2, width, 2 * width, bigendian, data) == round(value / 257)).all()
 
 
 @given(
@@ -176,6 +176,8 @@ def test_padding_after_the_last_row_may_be_missing():
     rgb = random_rgb(4, 5, 1)
     step, data = padded(packed(rgb, "rgb8"), 3)
     np.testing.assert_array_equal(raw_image("rgb8", 4, 5, step, False, data[:-3]), rgb)
+    with pytest.raises(ImageError, match="must have 72 bytes, got 68"):
+        raw_image("rgb8", 4, 5, step, False, data[:-4])
 
 
 @pytest.mark.parametrize(
@@ -189,8 +191,10 @@ def test_padding_after_the_last_row_may_be_missing():
         ("rgba8", 0, 5, 20, 0, ("rgba8", "at least 1x1 pixels, got 5x0")),
         ("rgba8", 5, 0, 0, 0, ("at least 1x1 pixels, got 0x5",)),
         ("bayer_rggb8", 2, 8, 8, 16, ("bayer_rggb8", "at least 3x3 pixels, got 8x2")),
-        ("yuyv", 4, 5, 10, 40, ("yuyv", "even width, got 5x4")),
-        ("nv12", 5, 4, 4, 30, ("nv12", "even width and height, got 4x5")),
+        ("bayer_grbg16", 8, 2, 4, 32, ("bayer_grbg16", "at least 3x3 pixels, got 2x8")),
+        *[(name, 4, 5, 10, 40, (name, "even width, got 5x4")) for name in YUV_422],
+        *[(name, 5, 4, 4, 30, (name, "even width and height, got 4x5")) for name in ("nv12", "nv21")],
+        *[(name, 4, 5, 5, 30, (name, "even width and height, got 5x4")) for name in ("nv12", "nv21")],
         ("nv21", 4, 4, 4, 16, ("nv21", "must have 24 bytes, got 16")),
         ("nv24", 4, 4, 4, 16, ("nv24", "must have 48 bytes, got 16")),
     ],
@@ -254,6 +258,13 @@ def test_encodings_beyond_the_table_are_left_to_cv_bridge():
         raw_image("infrared", 2, 2, 2, False, bytes(4))
 
 
+def test_of_a_long_encoding_or_format_sixty_letters_are_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    for refused in (lambda: raw_image("x" * 99, 2, 2, 2, False, bytes(4)), lambda: compressed_image("x" * 99, b"")):
+        with pytest.raises(ImageError, match=r"[^x]x{60}[^x]"):
+            refused()
+
+
 def encoded(suffix: str, pixels: np.ndarray) -> bytes:
     return cv2.imencode(suffix, pixels)[1].tobytes()
 
@@ -293,6 +304,16 @@ def test_a_mosaic_compressed_as_grey_is_demosaicked_and_a_converted_one_is_not(p
     assert np.abs(image.astype(int) - photograph).mean() < 5
     converted = encoded(".png", photograph[:, :, ::-1])
     np.testing.assert_array_equal(compressed_image(f"bayer_{name}8; png compressed bgr8", converted), photograph)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 3), (3, 2), (2, 3)])
+def test_a_mosaic_compressed_as_grey_has_at_least_three_pixels_each_way(height, width):
+    seen = encoded(".png", np.full((height, width), 70, np.uint8))
+    if min(height, width) == 3:
+        assert (compressed_image("bayer_rggb8; png compressed ", seen) == np.full((3, 3, 3), 70)).all()
+    else:
+        with pytest.raises(ImageError, match=r"a grey mosaic of at least 3x3 pixels, got shape"):
+            compressed_image("bayer_rggb8; png compressed ", seen)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

@@ -13,6 +13,7 @@ from aue_crl_core import __version__
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.engines import find_weights, shipped_weights
+from aue_crl_core.facs import SIDES
 from aue_crl_core.hashing import file_sha256
 from aue_crl_core.media.drawing.overlay import draw_overlay
 from aue_crl_core.media.reading.pixels import swap_red_blue
@@ -189,6 +190,7 @@ def _face(
                 probability=float(face.action_units[code]) if estimated else 0.0,
                 estimated=estimated,
                 visible=code in reading.visible,
+                **{side: face.sides.get(side, {}).get(code, math.nan) if estimated else math.nan for side in SIDES},
             )
             for code in description.action_units
         ],

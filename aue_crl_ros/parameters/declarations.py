@@ -106,6 +106,7 @@ class Settings:
     use_neutral: bool = _parameter(True, "Apply the neutral faces that were learned.")
     always_subscribe: bool = _parameter(False, "Take images in even while nobody listens to the results.")
     max_faces: int = _parameter(8, "At most so many faces an image, the largest first.", low=1, high=64)
+    sides: bool = _parameter(False, "Action units of the left and of the right half of each face as well.")
     detect_every: int = _parameter(5, "Search anew every N-th image, follow the points in between.", low=1, high=100)
     background_search: bool = _parameter(
         True,
@@ -170,6 +171,7 @@ class Settings:
         """What the analyzer needs of it."""
         return AnalyzerConfig(
             max_faces=self.max_faces,
+            sides=self.sides,
             detect_every=self.detect_every,
             background_search=self.background_search,
             lost_after_s=self.lost_after_s,

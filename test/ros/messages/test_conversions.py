@@ -130,6 +130,18 @@ def test_the_array_says_what_the_observation_does(messages):
         assert unit.probability == pytest.approx(unit.code / 100)
         assert unit.estimated
         assert unit.visible == (unit.code in (1, 12))
+        assert math.isnan(unit.left)
+        assert math.isnan(unit.right)
+
+
+@pytest.mark.parametrize("state", ["ok", "low_quality"])
+def test_sides_are_said_of_the_units_that_have_them_unless_nothing_was_estimated(messages, state):
+    sides = {"left": {4: 0.1, 12: 0.8}, "right": {4: 0.2, 12: 0.3}}
+    reading = FaceReading(a_face(sides=sides, state=state), frozenset({4, 12}))
+    (face,) = array_of(messages, an_observation(messages, reading)).faces
+    said = {u.code: (u.left, u.right) for u in face.action_units if not math.isnan(u.left)}
+    expected = {4: (0.1, 0.2), 12: (0.8, 0.3)} if state == "ok" else {}
+    assert said == {code: pytest.approx(both) for code, both in expected.items()}
 
 
 def test_an_image_without_a_face_or_stamp_is_an_empty_array(messages):

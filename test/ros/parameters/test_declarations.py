@@ -228,7 +228,7 @@ def test_the_defaults_are_those_of_the_parts(part):
 def test_the_parts_read_their_own_values():
     numbers = {p.name: p.low + 0.7 * (p.high - p.low) for p in NUMBERS}
     settings = Settings().changed({n: v for n, v in numbers.items() if isinstance(PARAMETERS[n].default, float)})
-    settings = settings.changed({"max_faces": 5, "detect_every": 7, "background_search": False})
+    settings = settings.changed({"max_faces": 5, "detect_every": 7, "background_search": False, "sides": True})
     for part in (settings.analyzer(), settings.temporal(settings.uncertain_below)):
         for field in dataclasses.fields(part):
             if field.name in PARAMETERS:

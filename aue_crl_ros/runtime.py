@@ -12,11 +12,13 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.errors import AueCrlError
 from aue_crl_core.live.hub import Hub
+from aue_crl_core.live.server import LiveView
 from aue_crl_ros.hri.faces import HriFaces, HriTopics
 from aue_crl_ros.messages import conversions, neighbours
 from aue_crl_ros.messages.image_decoding import pending_frame
@@ -25,7 +27,7 @@ from aue_crl_ros.session.calibrations import CalibrationResult
 from aue_crl_ros.session.readings import Observation
 from aue_crl_ros.session.session import Session
 from aue_crl_ros.transports.sockets import DatagramLosses
-from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR, Publisher, Subscription, Transport
+from aue_crl_ros.transports.transport import LATCHED, RESULT, SENSOR, Publisher, Qos, Subscription, Transport
 
 _STEP_S: Final = 0.2
 _NEIGHBOURS: Final = {
@@ -58,28 +60,41 @@ class ExpressionRuntime:
     """Cameras in, expressions out. `activate`, `deactivate`, `poll`, `update` and `close` belong to one thread."""
 
     def __init__(self, transport: Transport, settings: Settings, view: Hub | None = None) -> None:
-        """Load the weights and offer the topics; nothing is listened to before `activate`. `view` is shown everything.
+        """Load the weights and offer the topics; nothing is listened to before `activate`.
+
+        `view` is shown everything; None: the page that the settings ask for, if they do.
 
         Raises:
-            AueCrlError: weights, engine, device or detector cannot be had, or an image topic is no ROS name.
+            AueCrlError: weights, engine, device, detector or the page's port cannot be had, or an image topic is no ROS
+                name; then nothing is offered.
         """
         self._transport = transport
         self._settings = settings
-        self._view = view
         self._cameras = self._resolved_cameras()
         analyzer = load_analyzer(settings)
         self.facts = conversions.model_facts(analyzer, settings)
         self._engine = analyzer.engine
         self.session = Session(analyzer, settings, transport.log)
-        self._expressions = transport.publisher("~/expressions", "aue_crl/msg/FaceExpressionArray", RESULT)
-        self._events = transport.publisher("~/events", "aue_crl/msg/ExpressionEvent", RESULT)
-        self._model = transport.publisher("~/model", "aue_crl/msg/ModelDescription", LATCHED)
-        self._neighbours = [
-            (transport.publisher(f"~/{name}", kind, RESULT), make)
-            for name, (kind, make) in _NEIGHBOURS.items()
-            if getattr(settings, name)
-        ]
-        self._hri = HriTopics(transport, settings) if settings.hri else None
+        with ExitStack() as offered:
+
+            def offer(topic: str, kind: str, qos: Qos = RESULT) -> Publisher:
+                return offered.enter_context(closing(transport.publisher(topic, kind, qos)))
+
+            if view is None and settings.view:
+                page = offered.enter_context(closing(LiveView(f"127.0.0.1:{settings.view_port}")))
+                transport.log("info", f"live view: {page.url}")
+                view = page.hub
+            self._view = view
+            self._expressions = offer("~/expressions", "aue_crl/msg/FaceExpressionArray")
+            self._events = offer("~/events", "aue_crl/msg/ExpressionEvent")
+            self._model = offer("~/model", "aue_crl/msg/ModelDescription", LATCHED)
+            self._neighbours = [
+                (offer(f"~/{name}", kind), make)
+                for name, (kind, make) in _NEIGHBOURS.items()
+                if getattr(settings, name)
+            ]
+            self._hri = offered.enter_context(closing(HriTopics(transport, settings))) if settings.hri else None
+            self._offered = offered.pop_all()
         self._debug: Publisher | None = None
         self._debug_lock = threading.Lock()
         self._offer_debug_image()
@@ -157,15 +172,12 @@ class ExpressionRuntime:
         self.session.reset()
 
     def close(self) -> None:
-        """Withdraw the topics and let go of the weights (and of the GPU's memory)."""
+        """Withdraw the topics and the page, and let go of the weights (and of the GPU's memory)."""
         self.deactivate()
         self.session.close()
-        if self._hri is not None:
-            self._hri.close()
-        others = (publisher for publisher, _ in self._neighbours)
-        for publisher in (self._expressions, self._events, self._model, self._debug, *others):
-            if publisher is not None:
-                publisher.close()
+        if self._debug is not None:
+            self._debug.close()
+        self._offered.close()
         self._engine.close()
 
     def poll(self) -> None:

@@ -24,11 +24,17 @@ ARGUMENTS = {
     "device": ("", "cpu, cuda or cuda:N."),
     "weights": ("", "A shipped name, or a path of weights."),
     "hri": ("", "true: publish the ROS4HRI (REP-155) topics."),
+    "view": ("", "true: serve the live view to this machine's browsers, at http://127.0.0.1:8765/."),
     "log_level": ("info", "debug, info, warn or error."),
 }
 CHOICES = {"log_level": ["debug", "info", "warn", "error"]}
 # Given on the command line, these go before the file of parameters; left empty, the file's (or the default) holds.
-OVERRIDES = ("image_transport", "device", "weights", "hri")
+SWITCHES = ("hri", "view")
+OVERRIDES = ("image_transport", "device", "weights", *SWITCHES)
+
+
+def is_true(value: str) -> bool:
+    return value.lower() in ("true", "1", "yes")
 
 
 def warn_of_unknown(context: LaunchContext) -> None:
@@ -44,9 +50,8 @@ def make_node(context: LaunchContext) -> list[Action]:
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     parameters: list = [values["params_file"]] if values["params_file"] else []
     overrides: dict = {name: values[name] for name in OVERRIDES if values[name]}
-    if "hri" in overrides:
-        overrides["hri"] = overrides["hri"].lower() in ("true", "1", "yes")
-    parameters.append({"use_sim_time": values["use_sim_time"].lower() in ("true", "1", "yes"), **overrides})
+    overrides |= {name: is_true(overrides[name]) for name in SWITCHES if name in overrides}
+    parameters.append({"use_sim_time": is_true(values["use_sim_time"]), **overrides})
     node = LifecycleNode(
         package="aue_crl",
         executable="expression_node",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from aue_crl_core.cli.console import out
+from aue_crl_core.cli.console import err, out
 from aue_crl_core.errors import MissingDependencyError, import_failure
 from aue_crl_core.recordings.reading import TABLES, read_recording
 
@@ -24,21 +24,28 @@ def command(
     film: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The film of these rows, where it is not where it was.")
     ] = None,
-    no_pixels: Annotated[bool, typer.Option("--no-pixels", help="Show no faces, only what was read of them.")] = False,
+    pixels: Annotated[
+        bool | None,
+        typer.Option("--pixels/--no-pixels", help="Show faces; default: unless the rows are those of run --private."),
+    ] = None,
     openface: Annotated[
         bool, typer.Option("--openface", help="Write a table with OpenFace's column names (AU12_r, AU12_c) too.")
     ] = False,
 ) -> None:
     """Write one page of what was found (timelines, shares, events), tidy tables and ELAN files beside it.
 
-    The page needs no network and shows faces at their peaks where the film is found; --no-pixels leaves them out.
+    The page needs no network and shows faces at their peaks where the film is found; --no-pixels leaves them out. Of
+    rows without face points, as run --private writes them, it shows none unless --pixels asks for them.
     In the tables of --openface AU12_c is 1 from a probability of 0.5 on, and AU12_r five times the probability: that
     fills OpenFace's range of 0 to 5, and is no intensity.
     """
+    from aue_crl_core.recordings.page import WITHHELD
     from aue_crl_core.recordings.report import write_report
 
     recording = _read(rows)
-    for path in write_report(recording, output, film=film, pixels=not no_pixels, openface=openface):
+    if recording.private and pixels is None:
+        err().print(Text(f"note: {WITHHELD}", style="dim"), soft_wrap=True)
+    for path in write_report(recording, output, film=film, pixels=pixels, openface=openface):
         out().print(Text(f"written: {path}"), soft_wrap=True)
 
 

@@ -69,9 +69,8 @@ def run_corpus(
     missing = [Outcome(problem.argument, problem=problem.message) for problem in problems if problem.is_error]
     failures = [done for done in (*missing, *there.values(), *fresh) if done.problem]
     _write_failures(out_dir / RUN_FOLDER / FAILURES, failures)
-    for problem in problems:
-        if not problem.is_error:
-            errors.print(Text(f"note: {problem.message}", style="dim"), soft_wrap=True)
+    skipped = [problem.message for problem in problems if not problem.is_error]
+    _print_notes(errors, [*skipped, *(note for done in fresh for note in done.notes)], out_dir)
     _print_failures(errors, failures, out_dir)
     _print_summary(screen.out(), fresh, len(there), len(failures), time.monotonic() - began, out_dir)
     if interrupted:
@@ -118,6 +117,14 @@ def _write_failures(path: Path, failures: Sequence[Outcome]) -> None:
         table = csv.writer(file)
         table.writerow(["source", "frames", "problem"])
         table.writerows([done.source, done.frames, done.problem] for done in failures)
+
+
+def _print_notes(console: Console, notes: Sequence[str], out_dir: Path) -> None:
+    for note in notes[:_SHOWN]:
+        console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
+    if len(notes) > _SHOWN:
+        more = f"... and {len(notes) - _SHOWN} notes more, in the files' records: {out_dir / RUN_FOLDER}/*.json"
+        console.print(Text(more, style="dim"), soft_wrap=True)
 
 
 def _print_failures(console: Console, failures: Sequence[Outcome], out_dir: Path) -> None:

@@ -66,13 +66,15 @@ class CorpusSettings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a film: how many `frames` were read and `faces` found in them, and what went wrong (`problem`,
-    empty if nothing did). With frames there is a part; with a problem too, it has what could be read."""
+    """What became of a film: how many `frames` were read and `faces` found in them, what went wrong (`problem`, empty
+    if nothing did), and what is no error (`notes`, see `FrameSource`). With frames there is a part; with a problem too,
+    it has what could be read."""
 
     source: str
     frames: int = 0
     faces: int = 0
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def process_file(path: str | Path, settings: CorpusSettings, out_dir: str | Path) -> Outcome:
@@ -118,7 +120,7 @@ def finished(path: str | Path, settings: CorpusSettings, out_dir: str | Path) ->
     try:
         record = json.loads((Path(out_dir) / RUN_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
         if record.pop("of") == _identity(path, settings) and (Path(out_dir) / name).is_file():
-            return Outcome(**{**record, "source": str(path)})
+            return Outcome(**{**record, "source": str(path), "notes": tuple(record["notes"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or cut short by a full disk
         return None
     return None
@@ -149,7 +151,7 @@ def _read(source: FrameSource, settings: CorpusSettings, target: Path) -> Outcom
                 frames, faces = frames + 1, faces + len(result.faces)
         except ImageError as error:
             problem = str(error)
-    return Outcome(source.name, frames, faces, problem)
+    return Outcome(source.name, frames, faces, problem, source.notes)
 
 
 @lru_cache(maxsize=1)

@@ -67,7 +67,7 @@ class LiveView:
         except OSError as error:
             raise ConfigError(
                 f"the live view cannot be served at {address}: {error.strerror or error}; "
-                "give it another place with --view-address HOST:PORT"
+                "give it another place: --view-address HOST:PORT, or the node's parameter view_port"
             ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="aue_crl_view", daemon=True)
         self._thread.start()

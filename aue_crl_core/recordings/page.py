@@ -29,6 +29,10 @@ _MEANING: Final = (
     "likely enough; low quality, where the face was too small, blurred or turned too far. Shares of expressions are of "
     "the rows whose state is ok."
 )
+WITHHELD: Final = (
+    "The rows hold no face points, as those of run --private: faces are shown with --pixels only, where the film is "
+    "found."
+)
 _COURSE: Final = (
     "State; expression in force, paler where uncertain; probability of each action unit (not its intensity). "
     "A dotted line with a number is a peak in the pictures."
@@ -53,6 +57,8 @@ def recording_page(recording: Recording, events: Sequence[Episode], films: Mappi
     """
     page = Page(f"Faces of {Path(recording.name).name}")
     page.text(_MEANING)
+    if recording.private and not films:
+        page.text(WITHHELD, soft=True)
     moving = [film for film in recording.films if film.moves]
     _table(page, _film_table(moving), "films")
     followed = [track for film in moving for track in film.tracks]

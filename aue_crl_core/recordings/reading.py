@@ -71,6 +71,7 @@ def _nested(row: Mapping[str, str]) -> dict[str, Any]:
         "box": [row.get(f"box_{side}", "") for side in "xywh"],
         "probabilities": {name[2:].replace("_", " "): p for name, p in row.items() if name.startswith("p_")},
         "action_units": {name[3:]: p or math.nan for name, p in row.items() if name.startswith("au_")},
+        **({"landmarks": None} if "x_0" in row else {}),
     }
 
 
@@ -85,11 +86,13 @@ def _parquet(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], str | No
     try:
         file = pq.ParquetFile(path)
         metadata = file.metadata.metadata or {}
-        rows = file.read(columns=[*wanted, "action_units", "state"]).to_pylist()
+        table = file.read(columns=[*wanted, "action_units", "state"])
+        if "landmarks" in file.schema_arrow.names:
+            table = table.append_column("landmarks", pa.nulls(table.num_rows))
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
         raise DatasetError(f"{path} is not a whole Parquet file: {error}") from error
     log = metadata.get(METADATA_KEY.encode())
-    named = ((f"{path}, row {number}", row) for number, row in enumerate(rows, start=1))
+    named = ((f"{path}, row {number}", row) for number, row in enumerate(table.to_pylist(), start=1))
     return named, None if log is None else log.decode("utf-8", "replace")
 
 

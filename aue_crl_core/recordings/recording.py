@@ -65,11 +65,13 @@ class Film:
 
 @dataclass(frozen=True)
 class Recording:
-    """All films of a table or bag; `expressions` the model's classes in label order."""
+    """All films of a table or bag; `expressions` the model's classes in label order; `private`: no face has points, as
+    in the rows of `aue-crl run --private`."""
 
     name: str
     expressions: tuple[str, ...]
     films: tuple[Film, ...]
+    private: bool
 
     @property
     def tracks(self) -> list[Track]:
@@ -86,12 +88,16 @@ class _Source:
 
 
 class RecordingBuilder:
-    """Takes records (`FacePrediction.as_record`; without a `face_id`: a frame without a face) as they come."""
+    """Takes records (`FacePrediction.as_record`; without a `face_id`: a frame without a face) as they come.
+
+    Of a record's `landmarks` it matters only that they are there.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._expressions: tuple[str, ...] = ()
         self._sources: dict[str, _Source] = {}
+        self._points = False
 
     def add(self, record: Mapping[str, Any], where: str) -> None:
         """One row; `where` names it in messages.
@@ -113,6 +119,7 @@ class RecordingBuilder:
         film.seen[frame] = time_s
         if face_id:
             film.with_face.add(frame)
+            self._points |= "landmarks" in record
             film.faces.setdefault(str(face_id), array("d")).extend(row)
         else:
             film.told = True
@@ -138,7 +145,8 @@ class RecordingBuilder:
         if not self._sources:
             raise DatasetError(f"{self._name} has no row: no frame was read, or no face was found in any")
         films = tuple(self._film(name, source) for name, source in self._sources.items())
-        return Recording(self._name, self._expressions or facs.BASIC_EXPRESSIONS, films)
+        private = not self._points and any(film.tracks for film in films)
+        return Recording(self._name, self._expressions or facs.BASIC_EXPRESSIONS, films, private)
 
     def _row(self, record: Mapping[str, Any]) -> list[float]:
         named = {str(name): float(p) for name, p in record["probabilities"].items()}

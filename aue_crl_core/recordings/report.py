@@ -15,7 +15,7 @@ from aue_crl_core.recordings.tables import episodes_csv, faces_csv, openface_csv
 
 
 def write_report(
-    recording: Recording, path: Path, *, film: Path | None = None, pixels: bool = True, openface: bool = False
+    recording: Recording, path: Path, *, film: Path | None = None, pixels: bool | None = None, openface: bool = False
 ) -> list[Path]:
     """Write `NAME.html`, `NAME.faces.csv`, `NAME.events.csv` and, of every film, `NAME.eaf` (`NAME.FILM.eaf`).
 
@@ -23,7 +23,7 @@ def write_report(
         recording: what was read.
         path: the page, `NAME.html`; missing folders are made, files of an older report are replaced.
         film: where the one film of the recording is; None: where its rows say, as seen from here or from their table.
-        pixels: show faces at peaks, of the films and images that are there.
+        pixels: show faces at peaks, of the films and images that are there; None: not of a private recording.
         openface: write `NAME.openface.csv` too.
 
     Returns:
@@ -36,9 +36,10 @@ def write_report(
     """
     require(path.suffix.lower() == ".html", "--output", "end in .html", str(path))
     files = _files(recording, film)
+    shown = not recording.private if pixels is None else pixels
     events = [event for track in recording.tracks for event in episodes(track, recording.expressions)]
     texts = {
-        path: recording_page(recording, events, files if pixels else {}).html(),
+        path: recording_page(recording, events, files if shown else {}).html(),
         path.with_suffix(".faces.csv"): faces_csv(recording),
         path.with_suffix(".events.csv"): episodes_csv(events),
     }

@@ -74,4 +74,5 @@ def _records(message: Any, where: str) -> Iterator[dict[str, Any]]:
                 str(u.code): u.probability if u.estimated and u.visible else math.nan for u in face.action_units
             },
             "state": STATES[face.state],
+            **({"landmarks": face.landmarks} if len(face.landmarks) else {}),
         }

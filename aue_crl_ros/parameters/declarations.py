@@ -135,6 +135,14 @@ class Settings:
     unit_off: float = _parameter(0.4, "An action unit ends below this probability.", low=0, high=1)
     min_event_s: float = _parameter(0.1, "What lasts less is no event, seconds.", low=0, high=10)
     debug_image: bool = _parameter(False, "Offer ~/debug_image/compressed; drawn only while somebody listens.")
+    view: bool = _parameter(
+        False,
+        "Serve the live view, a page for this machine's browsers; drawn only while somebody looks.",
+        live=False,
+    )
+    view_port: int = _parameter(
+        8765, "Port of the live view; 0: a free one, which the log names.", low=0, high=65535, live=False
+    )
     privacy: bool = _parameter(
         False, "Neither pixels nor face points leave the node: no debug image, face crops, landmarks or live pictures."
     )

@@ -3,11 +3,15 @@
 Tests run in the order of their names, on one node.
 """
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import unittest
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import launch_testing
@@ -350,6 +354,29 @@ class TestNode(unittest.TestCase):
     def test_18_matched_events_are_used_where_the_distribution_has_them(self):
         distribution = os.environ.get("ROS_DISTRO", "")
         assert (distribution != "humble") == HAS_MATCHED_EVENTS
+
+    def test_19_the_live_view_is_there_from_configure_to_cleanup_and_who_looks_listens(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        address, topic = f"http://127.0.0.1:{port}/", f"{TOPIC}/compressed"
+        assert self.change(Transition.TRANSITION_DEACTIVATE)
+        assert self.change(Transition.TRANSITION_CLEANUP)
+        assert self.set_bool("view", True).successful
+        assert self.set("view_port", type=ParameterType.PARAMETER_INTEGER, integer_value=port).successful
+        assert self.change(Transition.TRANSITION_CONFIGURE)
+        assert self.change(Transition.TRANSITION_ACTIVATE)
+        publisher = self.probe.node.create_publisher(CompressedImage, topic, 1)
+        with urllib.request.urlopen(f"{address}readings", timeout=15) as told:
+            self.probe.wait(lambda: self.subscriptions(topic) == 1, "the image subscription")
+            for _ in range(5):
+                publisher.publish(self.probe.compressed_image())
+                self.probe.quiet(0.2)
+            line = next(line for line in told if line.startswith(b"data: "))
+            assert [face["state"] for face in json.loads(line[6:])["faces"]] == ["ok"]
+        assert self.change(Transition.TRANSITION_DEACTIVATE)
+        assert self.change(Transition.TRANSITION_CLEANUP)
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(address, timeout=15)
 
 
 @launch_testing.post_shutdown_test()

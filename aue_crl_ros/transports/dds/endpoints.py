@@ -120,7 +120,7 @@ class DdsPublisher(Endpoint):
 
     def __init__(self, transport: Connection, topic: str, type_name: str, qos: Qos) -> None:
         super().__init__(transport, topic, type_name)
-        self._data_type = transport.types.message(type_name)
+        self._data_type = transport.types.message(type_name, "written")
         dds_topic = Topic(transport.participant, "rt" + topic, self._data_type)
         announced = user_data(transport.messages.store, type_name)
         with QOS_LOCK:
@@ -164,7 +164,7 @@ class DdsPublisher(Endpoint):
         self._transport.detach(self)
         self._transport.graph.remove(writers=(self.entity,))
         del self.entity
-        self._transport.types.release(self._type_name, self._data_type)
+        self._transport.types.release(self._type_name, "written", self._data_type)
 
 
 class DdsSubscription(Endpoint):
@@ -175,7 +175,7 @@ class DdsSubscription(Endpoint):
     ) -> None:
         super().__init__(transport, topic, type_name)
         self._callback = callback
-        self._data_type = transport.types.message(type_name)
+        self._data_type = transport.types.message(type_name, "received")
         dds_topic = Topic(transport.participant, "rt" + topic, self._data_type)
         announced = user_data(transport.messages.store, type_name)
         self.entity = DataReader(transport.participant, dds_topic, dds_qos(qos, announced))
@@ -227,4 +227,4 @@ class DdsSubscription(Endpoint):
         self._transport.detach(self)
         self._transport.graph.remove(readers=(self.entity,))
         del self.entity
-        self._transport.types.release(self._type_name, self._data_type)
+        self._transport.types.release(self._type_name, "received", self._data_type)

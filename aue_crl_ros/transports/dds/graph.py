@@ -41,7 +41,7 @@ def _types(gid_size: int) -> tuple[Typestore, type[IdlStruct]]:
     and its type shared, the type outlives all others.
     """
     store = get_typestore(Stores.ROS2_HUMBLE if gid_size == 24 else Stores.ROS2_JAZZY)
-    return store, DataTypes(store).message(_TYPE)
+    return store, DataTypes(store).message(_TYPE, "written")
 
 
 def _gid_size() -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cyclonedds.idl import IdlStruct, make_idl_struct, types
 from rosbags.interfaces import Nodetype
+
+from aue_crl_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -34,8 +36,15 @@ _BASE: Final[dict[str, Any]] = {
 }
 QOS_LOCK: Final = threading.Lock()
 """Held while cyclonedds (11.0.1) reads a QoS, as in making a writer: it does so in variables that all threads share."""
+_MOST: Final = {"received": 20, "written": 10}
+"""Types of one message at a time, by what their topics are for. Together with the one in common they must stay below
+33: cyclonedds (11.0.1) gives all types of a name one place in a hash table, and for the 33rd the table is doubled until
+no memory is left."""
 _CDR_HEADER: Final = 4
 _REQUEST_HEADER: Final = struct.Struct("Qq")
+
+
+Use = Literal["received", "written"]
 
 
 class Sample:
@@ -78,22 +87,38 @@ class DataTypes:
 
     Each is for one topic at a time: where two topics share a Python type, cyclonedds (11.0.1) rewrites its descriptor
     while the first may be receiving. Nor does it ever let go of a type: `release` those whose topic is gone, and the
-    next topic of the message gets them.
+    next topic of the message gets them. Topics that are only written share one where there are many (see `_MOST`): it
+    is written and rewritten under Python's lock, and each such topic leaves a few hundred bytes behind.
     """
 
     def __init__(self, store: Typestore) -> None:
         self.store = store
         self._nested: dict[str, type[IdlStruct]] = {}
-        self._free: defaultdict[str, list[type[IdlStruct]]] = defaultdict(list)
+        self._free: defaultdict[tuple[str, Use], list[type[IdlStruct]]] = defaultdict(list)
+        self._made: Counter[tuple[str, Use]] = Counter()
+        self._common: dict[str, type[IdlStruct]] = {}
 
-    def message(self, type_name: str) -> type[IdlStruct]:
-        """A final struct of `pkg/msg/Type`, whose instances are `Sample`s."""
-        free = self._free[type_name]
-        return free.pop() if free else self._sample_type(type_name, {})
+    def message(self, type_name: str, use: Use) -> type[IdlStruct]:
+        """A final struct of `pkg/msg/Type`, whose instances are `Sample`s, for a topic of that use.
 
-    def release(self, type_name: str, made: type[IdlStruct]) -> None:
+        Raises:
+            ConfigError: too many topics of this type are received.
+        """
+        if self._free[type_name, use]:
+            return self._free[type_name, use].pop()
+        if self._made[type_name, use] < _MOST[use]:
+            self._made[type_name, use] += 1
+            return self._sample_type(type_name, {})
+        if use == "received":
+            raise ConfigError(f"over DDS at most {_MOST[use]} topics of {type_name} can be listened to at a time")
+        if type_name not in self._common:
+            self._common[type_name] = self._sample_type(type_name, {})
+        return self._common[type_name]
+
+    def release(self, type_name: str, use: Use, made: type[IdlStruct]) -> None:
         """Take back what `message` gave; its topic must be deleted."""
-        self._free[type_name].append(made)
+        if made is not self._common.get(type_name):
+            self._free[type_name, use].append(made)
 
     def service(self, type_name: str) -> type[IdlStruct]:
         """The same of `pkg/srv/Type_Request` or `_Response`, behind the header that rmw_cyclonedds puts before both."""

@@ -6,6 +6,7 @@ import csv
 import shutil
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -39,17 +40,19 @@ def folder(tmp_path, photograph):
 
 def test_the_same_command_reads_only_what_is_new(folder, tmp_path, capsys):
     out = tmp_path / "out"
+    cv2.imwritemulti(str(folder / "pages.tiff"), [np.zeros((40, 30, 3), np.uint8)] * 2)
     assert run(folder, "--workers", 1, "--output", out) == 1, "one failed"
     said = capsys.readouterr()
-    assert "files: 1 read, 0 there already, 1 failed; 3 frames" in said.out
+    assert "files: 2 read, 0 there already, 1 failed; 4 frames" in said.out
     assert "broken.mp4 cannot be opened" in " ".join(said.err.split())
     assert "1 failed, all of them in" in said.err
+    assert f"note: {folder / 'pages.tiff'} holds several pictures or a moving one; the first was read" in said.err
     assert ds.dataset(out).to_table().num_rows == 3
     with (out / "_run" / "failed.csv").open() as file:
         assert [row["source"] for row in csv.DictReader(file)] == [str(folder / "broken.mp4")]
     (folder / "broken.mp4").unlink()
     assert run(folder, "--workers", 1, "--output", out) == 0
-    assert "files: 0 read, 1 there already, 0 failed" in capsys.readouterr().out
+    assert "files: 0 read, 2 there already, 0 failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

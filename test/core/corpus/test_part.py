@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 
+import cv2
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -82,6 +83,14 @@ def test_of_a_damaged_film_what_can_be_read_is_kept_and_the_problem_remembered(f
     assert 0 < outcome.frames < 12
     assert "ends mid-frame" in outcome.problem
     assert finished(films / "cut.mkv", SETTINGS, out_dir) == outcome
+
+
+def test_what_is_said_of_a_picture_is_remembered(photograph, tmp_path, out_dir):
+    cv2.imwritemulti(str(tmp_path / "pages.tiff"), [photograph[::2, ::2]] * 2)
+    outcome = process_file(tmp_path / "pages.tiff", SETTINGS, out_dir)
+    assert outcome.frames == 1
+    assert "pages.tiff holds several pictures" in outcome.notes[0]
+    assert finished(tmp_path / "pages.tiff", SETTINGS, out_dir) == outcome
 
 
 @pytest.mark.parametrize(("name", "reason"), [("none.mp4", "cannot be opened"), ("gone.mp4", "does not exist")])

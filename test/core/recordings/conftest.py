@@ -18,10 +18,13 @@ from aue_crl_core.types import Frame
 
 @pytest.fixture
 def write_rows(tmp_path) -> Callable[..., Path]:
-    """Writes the film's rows: `write_rows("faces.jsonl", every_frame=False, source="film.mp4", frames=FRAMES)`."""
+    """Writes the film's rows: `write_rows("faces.jsonl", every_frame=False, source="film.mp4", frames=FRAMES,
+    points=True)`; without points they are those of `--private`."""
 
-    def write(name: str, every_frame: bool = False, source: str = "film.mp4", frames: int = FRAMES) -> Path:
-        with open_sink(tmp_path / name, every_frame=every_frame) as sink:
+    def write(
+        name: str, every_frame: bool = False, source: str = "film.mp4", frames: int = FRAMES, points: bool = True
+    ) -> Path:
+        with open_sink(tmp_path / name, every_frame=every_frame, points=points) as sink:
             for index in range(frames):
                 blank = np.empty((0, 0, 3), np.uint8)
                 sink.write(Frame(blank, source, index, index / FPS, source), faces_of(index))

@@ -37,6 +37,16 @@ def test_every_kind_of_table_gives_what_was_written(write_rows, suffix, every_fr
     assert np.allclose(first.probabilities.sum(axis=1), 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("points", [False, True])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_rows_without_face_points_are_private(write_rows, suffix, points):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    recording = read_recording(write_rows(f"faces.{suffix}", every_frame=True, points=points))
+    assert recording.private is not points
+    assert len(recording.tracks) == 2
+
+
 def test_without_a_log_frames_without_a_face_are_not_known(write_rows):
     path = write_rows("faces.jsonl")
     frame_log_path(path).unlink()

@@ -116,3 +116,18 @@ def test_the_command_shows_no_pixels_where_that_is_asked_for(write_rows, photogr
         assert not ended.value.code
         assert len(read_page(tmp_path / "r.html").pictures) == pictures
     assert capsys.readouterr().out.count("written: ") == 7
+
+
+def test_faces_of_private_rows_are_shown_only_where_that_is_asked_for(
+    write_rows, photograph, tmp_path, capsys, read_page
+):
+    cv2.imwrite(str(tmp_path / "one.png"), photograph[..., ::-1])
+    rows = write_rows("faces.jsonl", source="one.png", frames=1, points=False)
+    word = "faces are shown with --pixels only"
+    for options, pictures in (([], 0), (["--pixels"], 2)):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(rows), "-o", str(tmp_path / "r.html"), *options])
+        assert not ended.value.code
+        page = read_page(tmp_path / "r.html")
+        assert len(page.pictures) == pictures
+        assert (word in page.text) is (word in capsys.readouterr().err) is (pictures == 0)

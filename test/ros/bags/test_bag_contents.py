@@ -14,6 +14,7 @@ from sample_bags import MESSAGES, START, bag, decoded, jpeg, raw, read, stamps, 
 
 from aue_crl_core import facs
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
+from aue_crl_ros.bags.recording import read_bag
 
 DELAY = 3_000_000
 FRAMES = 6
@@ -116,6 +117,8 @@ def test_in_private_the_faces_have_no_points(before_and_after, tmp_path):
     assert bag(before_and_after[0], tmp_path / "out", "--params-file", tmp_path / "private.yaml") == 0
     faces = [face for _, m in decoded(tmp_path / "out", "/aue_crl/expressions") for face in m.faces]
     assert {len(face.landmarks) for face in faces} == {0}
+    assert read_bag(tmp_path / "out").private
+    assert not read_bag(before_and_after[1]).private
 
 
 def test_events_stand_at_the_images_that_showed_them(before_and_after):

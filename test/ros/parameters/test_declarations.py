@@ -43,6 +43,8 @@ NOT_LIVE = {
     "detections",
     "markers",
     "face_source",
+    "view",
+    "view_port",
 }
 
 

@@ -19,8 +19,8 @@ def make(transport):
     """Makes a runtime on `transport`, closed after the test."""
     made = []
 
-    def begin(view=None, **changes):
-        made.append(ExpressionRuntime(transport, SETTINGS.changed(changes), view))
+    def begin(hub=None, **changes):
+        made.append(ExpressionRuntime(transport, SETTINGS.changed(changes), hub))
         return made[-1]
 
     yield begin

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import socket
+import urllib.error
+import urllib.request
 
 import cv2
 import numpy as np
@@ -14,6 +18,7 @@ pytest.importorskip("rosbags")
 from memory_transport import START_NS
 from runtime_bench import SETTINGS, ids
 
+from aue_crl_core.errors import ConfigError
 from aue_crl_core.live.hub import Hub
 
 
@@ -105,6 +110,34 @@ def test_a_live_view_is_shown_everything_and_under_privacy_no_pixel(make, transp
     ask(photograph, START_NS + 1)
     view.since(1, 60.0)
     assert contrast_below_the_face(view) < 3
+
+
+def test_the_settings_may_ask_for_a_page_of_this_machine(make, transport, ask, photograph):
+    transport.listened.clear()
+    runtime = make(view=True, view_port=0)
+    ((_, text),) = transport.logged
+    address = text.removeprefix("live view: ")
+    assert address.startswith("http://127.0.0.1:")
+    runtime.activate()
+    assert not runtime.subscribed
+    with urllib.request.urlopen(f"{address}readings", timeout=60) as told:
+        runtime.poll()
+        assert runtime.subscribed
+        ask(photograph)
+        line = next(line for line in told if line.startswith(b"data: "))
+        assert [face["id"] for face in json.loads(line[6:])["faces"]] == ["f1"]
+    runtime.close()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=60)
+
+
+def test_a_page_whose_port_is_taken_leaves_nothing_offered(make, transport):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"cannot be served at 127.0.0.1:{port}: .* parameter view_port"):
+            make(view=True, view_port=port)
+    assert transport.outputs() == set()
+    make(view=True, view_port=port)
 
 
 def test_whoever_looks_at_the_live_view_listens(make, transport):

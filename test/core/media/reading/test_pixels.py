@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -133,6 +134,24 @@ def test_a_file_of_several_pictures_says_that_one_was_read(tmp_path, photograph,
     picture = load_picture(tmp_path / f"two{suffix}")
     np.testing.assert_array_equal(picture.image, photograph[:90])
     assert "holds several pictures or a moving one; the first was read" in picture.notes[0]
+
+
+def test_a_bigtiff_of_several_pages_says_so_too(tmp_path, photograph):
+    pillow = pytest.importorskip("PIL.Image")
+    first, second = (pillow.fromarray(np.ascontiguousarray(part)) for part in (photograph[:90], photograph[90:180]))
+    first.save(tmp_path / "one.tif", big_tiff=True)
+    first.save(tmp_path / "two.tif", big_tiff=True, save_all=True, append_images=[second])
+    assert load_picture(tmp_path / "one.tif").notes == ()
+    picture = load_picture(tmp_path / "two.tif")
+    np.testing.assert_array_equal(picture.image, photograph[:90])
+    assert len(picture.notes) == 1
+
+
+def test_a_heic_with_a_sequence_says_that_the_main_picture_was_read(tmp_path):
+    pytest.importorskip("av")
+    still = (Path(__file__).parents[3] / "data" / "portrait.heic").read_bytes()
+    (tmp_path / "moving.heic").write_bytes(still.replace(b"mif1", b"msf1", 1))
+    assert "the first was read, or the main one" in load_picture(tmp_path / "moving.heic").notes[0]
 
 
 def test_missing_file(tmp_path):

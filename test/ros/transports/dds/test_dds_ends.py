@@ -90,6 +90,24 @@ def test_the_process_ends_with_or_without_close(domain, ending):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_many_topics_of_one_type_do_not_fill_the_memory(domain):
+    """The topics of many faces: cyclonedds (11.0.1) took all there was for the 33rd of a type."""
+    pytest.importorskip("resource")
+    program = (
+        "import resource\n"
+        "from aue_crl_ros.transports.dds.transport import DdsTransport\n"
+        "from aue_crl_ros.transports.transport import RESULT\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4_000_000_000,) * 2)\n"
+        "with DdsTransport('crowd') as transport:\n"
+        "    for number in range(20):\n"
+        f"        transport.subscription(f'/in/f{{number}}', '{TEXT}', RESULT, print)\n"
+        "    for number in range(60):\n"
+        f"        transport.publisher(f'/out/f{{number}}', '{TEXT}', RESULT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(("variable", "value"), [("ROS_DOMAIN_ID", "one"), ("ROS_DOMAIN_ID", "233")])
 def test_a_domain_that_is_none_is_refused(domain, monkeypatch, variable, value):
     from aue_crl_ros.transports.dds.transport import DdsTransport

@@ -1,3 +1,4 @@
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,13 @@ pytest.importorskip("rosbags")
 
 from cyclonedds.idl import IdlStruct, types
 
+from aue_crl_core.errors import ConfigError
 from aue_crl_ros.messages.interfaces import typestore
 from aue_crl_ros.transports.dds.types import DataTypes, dds_name, join_response, split_request, user_data
 
 STORE = typestore()
 TYPES = DataTypes(STORE)
+made = functools.cache(lambda type_name: TYPES.message(type_name, "received"))
 OURS = sorted(
     name for name in STORE.fielddefs if name.startswith(("aue_crl/msg/", "hri_msgs/msg/", "vision_msgs/msg/"))
 )
@@ -107,33 +110,33 @@ def plain(value):
 )
 def test_a_type_is_named_as_rosidl_names_it(type_name, on_the_wire):
     assert dds_name(type_name) == on_the_wire
-    assert TYPES.message(type_name).__idl__.idl_transformed_typename == on_the_wire
+    assert made(type_name).__idl__.idl_transformed_typename == on_the_wire
 
 
 @pytest.mark.parametrize("type_name", WRITTEN_OUT)
 def test_the_type_information_is_that_of_the_type_written_out(type_name):
-    assert TYPES.message(type_name).__idl__.get_type_id() == WRITTEN_OUT[type_name].__idl__.get_type_id()
+    assert made(type_name).__idl__.get_type_id() == WRITTEN_OUT[type_name].__idl__.get_type_id()
 
 
 def test_a_bounded_string_keeps_its_bound():
-    made = TYPES.message("rmw_dds_common/msg/NodeEntitiesInfo")
-    assert made.__annotations__["node_name"] == types.bounded_str[256]
+    entities = made("rmw_dds_common/msg/NodeEntitiesInfo")
+    assert entities.__annotations__["node_name"] == types.bounded_str[256]
 
 
 @pytest.mark.parametrize("type_name", WRITTEN_OUT)
 @given(seed=st.integers(0, 2**32))
 def test_the_bytes_are_read_by_cyclonedds_own_code_and_read_back(filled, type_name, seed):
     message = filled(type_name, seed)
-    sample = TYPES.message(type_name)(bytes(STORE.serialize_cdr(message, type_name)))
+    sample = made(type_name)(bytes(STORE.serialize_cdr(message, type_name)))
     other = WRITTEN_OUT[type_name].deserialize(sample.serialize())
     assert plain(other) == plain(message)
-    back = TYPES.message(type_name).deserialize(other.serialize())
+    back = made(type_name).deserialize(other.serialize())
     assert plain(STORE.deserialize_cdr(back.data, type_name)) == plain(message)
 
 
 @pytest.mark.parametrize("type_name", OURS)
 def test_every_type_of_ours_is_final_keyless_and_xcdr1(type_name):
-    idl = TYPES.message(type_name).__idl__
+    idl = made(type_name).__idl__
     idl.fill_type_data()
     assert idl.keyless
     assert idl.default_version == 1
@@ -152,10 +155,28 @@ def test_the_announced_hash_is_that_of_the_distribution(type_name, digest):
 
 
 def test_every_topic_gets_a_type_of_its_own():
-    first, second = TYPES.message("sensor_msgs/msg/Image"), TYPES.message("sensor_msgs/msg/Image")
+    first, second = (TYPES.message("sensor_msgs/msg/Image", "received") for _ in range(2))
     assert first is not second
     assert first.__idl__.get_type_id() == second.__idl__.get_type_id()
-    assert first.__idl__.get_type_id() != TYPES.message("sensor_msgs/msg/CompressedImage").__idl__.get_type_id()
+    assert first.__idl__.get_type_id() != made("sensor_msgs/msg/CompressedImage").__idl__.get_type_id()
+
+
+def test_topics_that_are_only_written_share_a_type_where_there_are_many():
+    types = DataTypes(STORE)
+    written = [types.message("sensor_msgs/msg/Image", "written") for _ in range(40)]
+    assert len(set(written)) == 11
+    for one in written:
+        types.release("sensor_msgs/msg/Image", "written", one)
+    assert types.message("sensor_msgs/msg/Image", "written") is not written[-1]
+
+
+def test_more_topics_of_a_type_than_can_be_received_are_refused():
+    types = DataTypes(STORE)
+    received = [types.message("sensor_msgs/msg/Image", "received") for _ in range(20)]
+    with pytest.raises(ConfigError, match=r"at most 20 topics of sensor_msgs/msg/Image can be listened to at a time"):
+        types.message("sensor_msgs/msg/Image", "received")
+    types.release("sensor_msgs/msg/Image", "received", received[0])
+    assert types.message("sensor_msgs/msg/Image", "received") is received[0]
 
 
 @given(client=st.integers(0, 2**64 - 1), sequence=st.integers(-(2**63), 2**63 - 1), seed=st.integers(0, 99))

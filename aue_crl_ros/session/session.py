@@ -49,9 +49,9 @@ class _Complaint:
 class Session:
     """Latest images in, observations out: one batch over all cameras, smoothing, neutral faces, events.
 
-    `offer`, `update`, `calibrate`, `forget_neutral`, `reset` and `close` may be called from any thread; one worker
-    thread calls `step`. Of all these only `reset` waits for the `step` in work, if any. Everything that is measured in
-    time goes by the images' stamps; images without one are taken to be made when they are read.
+    `offer`, `update`, `calibrate`, `forget_neutral`, `end_calibrations`, `reset` and `close` may be called from any
+    thread; one worker thread calls `step`. Of all these only `reset` waits for the `step` in work, if any. Everything
+    that is measured in time goes by the images' stamps; images without one are taken to be made when they are read.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class Session:
         """Learn a face's neutral expression from the images of `duration_s` seconds, in (0, 30] (0: 1.5).
 
         An empty `face_id` stands for the largest face of the next image.
-        The answer, success or not, comes from the thread that calls `step` (or `reset`, or `close`); for a request that
-        cannot be met it is there at once. It cannot be cancelled.
+        The answer, success or not, comes from the thread that calls `step` (or ends it: `end_calibrations`, `reset`,
+        `close`); for a request that cannot be met it is there at once. It cannot be cancelled.
         """
         answer = self._neutral.begin(face_id, duration_s, self._followed)
         settle(self._neutral.settled())
@@ -125,16 +125,19 @@ class Session:
         with self._lock:
             self._slots.take()
             self._analyzer.forget()
-            self._neutral.clear("the node was deactivated; activate it and ask again")
             self._complaints.clear()
             self.statistics.reset()
             self._begin()
-        settle(self._neutral.settled())
+        self.end_calibrations("the node was deactivated; activate it and ask again")
 
     def close(self) -> None:
         """Wake `step`, which returns nothing from then on; calibrations fail."""
         self._slots.close()
-        self._neutral.clear("the node was shut down; start it and ask again")
+        self.end_calibrations("the node was shut down; start it and ask again")
+
+    def end_calibrations(self, reason: str) -> None:
+        """Forget what was learned; who waits for more is told the reason."""
+        self._neutral.clear(reason)
         settle(self._neutral.settled())
 
     def _begin(self) -> None:

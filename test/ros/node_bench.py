@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import time
@@ -44,6 +45,11 @@ class Process:
 
     def words(self) -> str:
         return self.log.read_text()
+
+    def memory_mb(self) -> float:
+        """What is resident."""
+        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def kill(self) -> None:
         self._process.kill()

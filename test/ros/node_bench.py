@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 import time
@@ -47,9 +46,9 @@ class Process:
         return self.log.read_text()
 
     def memory_mb(self) -> float:
-        """What is resident."""
-        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        """What it has of its own, in memory or swapped out; what is mapped from files comes and goes."""
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines())
+        return sum(int(status[key].split()[0]) for key in ("RssAnon", "VmSwap")) / 1e3
 
     def kill(self) -> None:
         self._process.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import Counter
@@ -40,11 +39,11 @@ class Caller:
 
 
 class Flood:
-    """Of one image, from all cameras in turn: ten for every answer of the node, whose services are asked meanwhile."""
+    """Of one image, from all cameras: ten for every answer of the node so far, whose services are asked meanwhile."""
 
     def __init__(self, scene: Scene, image: np.ndarray) -> None:
         self.scene, self.heard, self._image = scene, scene.results.heard, image
-        self._turn, self._sent, self._began_s = itertools.cycle(scene.cameras), 0, 0.0
+        self._sent, self._began_s = 0, 0.0
         self._callers = [
             Caller(scene, "calibrate_neutral", "CalibrateNeutral", duration=1.0),
             Caller(scene, "forget_neutral", "ForgetNeutral"),
@@ -55,21 +54,26 @@ class Flood:
     def run(self, answers: int) -> None:
         """Until there were so many answers, a minute at most."""
         self._began_s = self._began_s or time.monotonic()
-        end_s = time.monotonic() + WAIT_S
-        while len(self.heard) < answers and time.monotonic() < end_s:
-            lost = (time.monotonic() - self._began_s) / 10  # without an end of the flood
-            if self._sent < TIMES * (len(self.heard) + len(self.scene.cameras) + lost):
-                camera = next(self._turn)
-                camera.publisher.publish(camera.message(self._image, time.time_ns()))
-                self._sent += 1
+        now_s = due_s = time.monotonic()
+        end_s = now_s + WAIT_S
+        while len(self.heard) < answers and now_s < end_s:
+            now_s = time.monotonic()
+            if now_s >= due_s:
+                for camera in self.scene.cameras:
+                    camera.publisher.publish(camera.message(self._image, time.time_ns()))
+                self._sent += len(self.scene.cameras)
+                due_s += 1 / (TIMES * max(1.0, self._rounds_hz()))
             for caller in self._callers:
                 caller.ask()
-            time.sleep(0.0005)  # cameras do not send at one and the same moment
+            time.sleep(0.0005)
 
     def promises(self) -> Promises:
         """What holds of any flood; it ends here."""
-        heard, cameras = self.heard, self.scene.cameras
-        round_s = (time.monotonic() - self._began_s) * len(cameras) / max(1, len(heard))
+        heard = self.heard
+        yield "it answers", bool(heard)
+        if not heard:
+            return
+        round_s = 1 / self._rounds_hz()
         dropped = self._counts()["dropped"]
         yield "diagnostics count what is dropped meanwhile", dropped > 0
         answered = eventually(lambda: all(caller.answered() for caller in self._callers))
@@ -81,14 +85,14 @@ class Flood:
             return counts["received"] == len(heard) + counts["dropped"] + counts["failed"]
 
         yield "what it received is answered, or counted as dropped", bool(eventually(accounted))
-        ages_ms = [
-            [1e3 * m.latency for m in heard[part]] for part in (slice(len(heard) // 4), slice(-len(heard) // 4, None))
-        ]
+        quarter = -(-len(heard) // 4)
+        ages_ms = [[1e3 * message.latency for message in part] for part in (heard[:quarter], heard[-quarter:])]
         yield "to the end images are answered within three rounds", np.median(ages_ms[1]) < 1e3 * ROUNDS * round_s
         self.scene.figures |= {
-            "answers a second": [len(cameras) / round_s],
+            "answers a second": [len(self.scene.cameras) / round_s],
             "images sent for each": [self._sent / len(heard)],
             "of those the node received, %": [100 * self._counts()["received"] / self._sent],
+            "and told the others from the stamps (missing), %": [100 * self._counts()["missing"] / self._sent],
             "age of an image when it is answered, first quarter, ms": ages_ms[0],
             "the same, last quarter, ms": ages_ms[1],
             "a service answers after, ms": [1e3 * wait_s for wait_s in waits_s],
@@ -96,11 +100,15 @@ class Flood:
         for caller in self._callers:
             caller.client.close()
 
+    def _rounds_hz(self) -> float:
+        """How many images of each camera are answered a second, so far."""
+        return len(self.heard) / len(self.scene.cameras) / (time.monotonic() - self._began_s)
+
     def _counts(self) -> Counter[str]:
         """The diagnostics' counters of all cameras together."""
         told = [self.scene.status(camera.topic) for camera in self.scene.cameras]
         values = [values_of(status) for status in told if status is not None]
-        return Counter({key: sum(int(v[key]) for v in values) for key in ("received", "dropped", "failed")})
+        return Counter({key: sum(int(v[key]) for v in values) for key in ("received", "dropped", "failed", "missing")})
 
 
 def overload(scene: Scene) -> Promises:

@@ -170,7 +170,7 @@ class TestFaults(unittest.TestCase):
 
     @contextmanager
     def flood(self):
-        """The answers to images of all cameras in turn, a thousand a second: ten times what can be read, and more."""
+        """The answers to images of all cameras in turn, up to a thousand a second: ten times what can be read."""
         results = self.probe.collect(FaceExpressionArray, f"{NODE}/expressions", depth=1000)
         turn = itertools.cycle(self.publishers)
         timer = self.probe.node.create_timer(0.001, lambda: self.publish(next(turn)))

@@ -183,8 +183,10 @@ class ExpressionRuntime:
     def poll(self) -> None:
         """Subscribe when somebody has begun to listen, unsubscribe when nobody does any more; end silent faces.
 
-        Once an activation it logs that images are being lost.
+        After a failure, who waits for a calibration is told. Once an activation it logs that images are being lost.
         """
+        if self._failure:
+            self.session.end_calibrations("the analysis has stopped; deactivate and activate the node, and ask again")
         if self._hri is not None and self.active:
             self._hri.expire()
         wanted = self.active and not self._failure and self._wanted()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -37,10 +38,11 @@ class _Pending:
 
 
 class Calibrations:
-    """Not thread-safe: the session calls it under its lock, and `settle` without."""
+    """Any thread may call anything. Nobody waits for a face here: answers come by `settled`, for `settle`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._profiles: dict[str, NeutralProfile] = {}
         self._pending: dict[str, _Pending] = {}
         self._settled: list[tuple[Future[CalibrationResult], CalibrationResult]] = []
@@ -58,36 +60,38 @@ class Calibrations:
         answer: Future[CalibrationResult] = Future()
         answer.set_running_or_notify_cancel()
         followed = sorted(followed)
-        if not (math.isfinite(duration_s) and 0 <= duration_s <= MAX_DURATION_S):
-            problem = f"duration must be in [0, {MAX_DURATION_S:g}] seconds, got {duration_s:g}"
-        elif face_id != LARGEST and face_id not in followed:
-            problem = (
-                f"no face {face_id!r} is followed; those that are: {', '.join(followed) or 'none'}; "
-                "an empty face_id stands for the largest"
-            )
-        elif face_id in self._pending:
-            problem = f"{face_id or 'the largest face'} is being calibrated already; wait for that to end"
-        else:
-            calibration = NeutralCalibration(duration_s or DEFAULT_DURATION_S)
-            self._pending[face_id] = _Pending(calibration, answer, self._clock())
+        with self._lock:
+            if not (math.isfinite(duration_s) and 0 <= duration_s <= MAX_DURATION_S):
+                problem = f"duration must be in [0, {MAX_DURATION_S:g}] seconds, got {duration_s:g}"
+            elif face_id != LARGEST and face_id not in followed:
+                problem = (
+                    f"no face {face_id!r} is followed; those that are: {', '.join(followed) or 'none'}; "
+                    "an empty face_id stands for the largest"
+                )
+            elif face_id in self._pending:
+                problem = f"{face_id or 'the largest face'} is being calibrated already; wait for that to end"
+            else:
+                calibration = NeutralCalibration(duration_s or DEFAULT_DURATION_S)
+                self._pending[face_id] = _Pending(calibration, answer, self._clock())
+                return answer
+            self._settled.append((answer, CalibrationResult(False, problem, face_id=face_id)))
             return answer
-        self._settled.append((answer, CalibrationResult(False, problem, face_id=face_id)))
-        return answer
 
     def look(self, prediction: FacePrediction, stamp_s: float) -> None:
         """Show a prediction as the network gave it; those of an image in order, the largest face first."""
-        if LARGEST in self._pending and prediction.state != "low_quality":
-            if prediction.face_id in self._pending:
-                self._fail(LARGEST, f"the largest face, {prediction.face_id}, is being calibrated already")
-            else:
-                self._pending[prediction.face_id] = self._pending.pop(LARGEST)
-        pending = self._pending.get(prediction.face_id)
-        if pending is None:
-            return
-        pending.looked_s = self._clock()
-        if pending.calibration.add(prediction, stamp_s):
-            del self._pending[prediction.face_id]
-            self._settled.append((pending.answer, self._learn(prediction, pending.calibration)))
+        with self._lock:
+            if LARGEST in self._pending and prediction.state != "low_quality":
+                if prediction.face_id in self._pending:
+                    self._fail(LARGEST, f"the largest face, {prediction.face_id}, is being calibrated already")
+                else:
+                    self._pending[prediction.face_id] = self._pending.pop(LARGEST)
+            pending = self._pending.get(prediction.face_id)
+            if pending is None:
+                return
+            pending.looked_s = self._clock()
+            if pending.calibration.add(prediction, stamp_s):
+                del self._pending[prediction.face_id]
+                self._settled.append((pending.answer, self._learn(prediction, pending.calibration)))
 
     def corrected(self, prediction: FacePrediction) -> tuple[FacePrediction, bool]:
         """The prediction relative to the face's neutral one, and whether there is one."""
@@ -96,32 +100,37 @@ class Calibrations:
 
     def forget(self, face_id: str) -> tuple[str, ...]:
         """Forget what was learned of a face ("": of all); the ids that there was something of."""
-        known = [known for known in self._profiles if face_id in ("", known)]
-        for face in known:
-            del self._profiles[face]
+        with self._lock:
+            known = [known for known in self._profiles if face_id in ("", known)]
+            for face in known:
+                del self._profiles[face]
         return tuple(known)
 
     def drop(self, ids: Iterable[str]) -> None:
         """The faces are gone, and with them what was learned and would have been."""
-        for face_id in ids:
-            self._profiles.pop(face_id, None)
-            self._fail(face_id, f"{face_id} was lost; let the person stay in view and ask for the new id")
+        with self._lock:
+            for face_id in ids:
+                self._profiles.pop(face_id, None)
+                self._fail(face_id, f"{face_id} was lost; let the person stay in view and ask for the new id")
 
     def expire(self) -> None:
         """Fail those whose face has sent nothing for too long."""
-        for face_id in [i for i, p in self._pending.items() if self._clock() - p.looked_s > SILENT_S]:
-            who = face_id or "a face that can be read"
-            self._fail(face_id, f"{who} was in no image for {SILENT_S:g} seconds; check the camera and the view")
+        with self._lock:
+            for face_id in [i for i, p in self._pending.items() if self._clock() - p.looked_s > SILENT_S]:
+                who = face_id or "a face that can be read"
+                self._fail(face_id, f"{who} was in no image for {SILENT_S:g} seconds; check the camera and the view")
 
     def clear(self, reason: str) -> None:
         """Forget everything; what is being learned fails for `reason`."""
-        self._profiles.clear()
-        for face_id in list(self._pending):
-            self._fail(face_id, reason)
+        with self._lock:
+            self._profiles.clear()
+            for face_id in list(self._pending):
+                self._fail(face_id, reason)
 
     def settled(self) -> list[tuple[Future[CalibrationResult], CalibrationResult]]:
         """The answers that are due, handed out once; `settle` them when no lock is held."""
-        due, self._settled = self._settled, []
+        with self._lock:
+            due, self._settled = self._settled, []
         return due
 
     def _fail(self, face_id: str, reason: str) -> None:

@@ -49,8 +49,8 @@ class _Complaint:
 class Session:
     """Latest images in, observations out: one batch over all cameras, smoothing, neutral faces, events.
 
-    `offer`, `update`, `calibrate`, `forget_neutral`, `reset` and `close` may be called from any thread; one worker
-    thread calls `step`. All but `offer`, `update` and `calibrating` wait for the `step` in work, if any. Everything
+    `offer`, `update`, `calibrate`, `forget_neutral`, `end_calibrations`, `reset` and `close` may be called from any
+    thread; one worker thread calls `step`. Of all these only `reset` waits for the `step` in work, if any. Everything
     that is measured in time goes by the images' stamps; images without one are taken to be made when they are read.
     """
 
@@ -94,9 +94,8 @@ class Session:
         ready = self._slots.wait(timeout_s)
         with self._lock:
             observations = self._observe(self._slots.take()) if ready else []
-            self._neutral.expire()
-            due = self._neutral.settled()
-        settle(due)
+        self._neutral.expire()
+        settle(self._neutral.settled())
         return observations
 
     def update(self, settings: Settings) -> None:
@@ -107,20 +106,16 @@ class Session:
         """Learn a face's neutral expression from the images of `duration_s` seconds, in (0, 30] (0: 1.5).
 
         An empty `face_id` stands for the largest face of the next image.
-        The answer, success or not, comes from the thread that calls `step` (or `reset`, or `close`); for a request that
-        cannot be met it is there at once. It cannot be cancelled.
+        The answer, success or not, comes from the thread that calls `step` (or ends it: `end_calibrations`, `reset`,
+        `close`); for a request that cannot be met it is there at once. It cannot be cancelled.
         """
-        with self._lock:
-            followed = set(self._crops).union(*self._live.values())
-            answer = self._neutral.begin(face_id, duration_s, followed)
-            due = self._neutral.settled()
-        settle(due)
+        answer = self._neutral.begin(face_id, duration_s, self._followed)
+        settle(self._neutral.settled())
         return answer
 
     def forget_neutral(self, face_id: str) -> tuple[str, ...]:
         """Forget the neutral face learned of an id ("": of all); the ids that had one."""
-        with self._lock:
-            return self._neutral.forget(face_id)
+        return self._neutral.forget(face_id)
 
     def reset(self) -> None:
         """End all tracks, drop unread images and learned neutral faces, and zero the counters.
@@ -130,25 +125,26 @@ class Session:
         with self._lock:
             self._slots.take()
             self._analyzer.forget()
-            self._neutral.clear("the node was deactivated; activate it and ask again")
             self._complaints.clear()
             self.statistics.reset()
             self._begin()
-            due = self._neutral.settled()
-        settle(due)
+        self.end_calibrations("the node was deactivated; activate it and ask again")
 
     def close(self) -> None:
         """Wake `step`, which returns nothing from then on; calibrations fail."""
         self._slots.close()
-        with self._lock:
-            self._neutral.clear("the node was shut down; start it and ask again")
-            due = self._neutral.settled()
-        settle(due)
+        self.end_calibrations("the node was shut down; start it and ask again")
+
+    def end_calibrations(self, reason: str) -> None:
+        """Forget what was learned; who waits for more is told the reason."""
+        self._neutral.clear(reason)
+        settle(self._neutral.settled())
 
     def _begin(self) -> None:
         self._course = FaceCourse()
         self._live: dict[str, tuple[str, ...]] = {}
         self._crops: dict[str, float] = {}
+        self._followed: frozenset[str] = frozenset()
         self._apply(self._settings)
 
     def _apply(self, settings: Settings) -> None:
@@ -163,7 +159,9 @@ class Session:
         decoded = [work for work in map(self._decode, frames) if work is not None]
         whole = [work for work in decoded if not work.frame.face_id]
         crops = [work for work in decoded if work.frame.face_id]
-        return self._observe_cameras(whole) + self._observe_crops(crops)
+        observations = self._observe_cameras(whole) + self._observe_crops(crops)
+        self._followed = frozenset(self._crops).union(*self._live.values())
+        return observations
 
     def _observe_cameras(self, works: Sequence[_Decoded]) -> list[Observation]:
         frames = [Frame(w.image, source=w.frame.camera, time_s=w.stamp_s, camera=w.frame.camera) for w in works]

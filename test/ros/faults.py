@@ -2,7 +2,8 @@
 
     python test/ros/faults.py [--times 5] [--only sigint ...]
 
-Prints a row a promise: how many times it was kept, of how many tries. Exit code 1 where one was not.
+Prints a row a promise: how many times it was kept, of how many tries. Exit code 1 where one was not. What was measured
+meanwhile follows, the median and the most.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from node_bench import DIAGNOSTICS, EXPRESSIONS, ROOT, Camera, Listener, Process, latest_status, values_of
+from node_bench import EXPRESSIONS, Process, values_of
+from overload import crowd, overload
+from scene import Promises, Scene, eventually
 
 from aue_crl_core.engines import find_weights
 from aue_crl_ros.transports.dds.transport import DdsTransport
 
-Promises = Iterator[tuple[str, bool]]
-WAIT_S = 60.0
 FAILING_ENGINE = """
 import sys
 from aue_crl_core.cli.main import main
@@ -50,67 +50,6 @@ with DdsTransport("peer") as transport:
     transport.subscription(sys.argv[1], sys.argv[2], RESULT, lambda message: print("heard", flush=True))
     time.sleep(600)
 """
-
-
-def eventually(condition: Callable[[], object]) -> object:
-    """What the condition comes to within a minute."""
-    end = time.monotonic() + WAIT_S
-    while not (held := condition()) and time.monotonic() < end:
-        time.sleep(0.01)
-    return held
-
-
-class Scene:
-    """A node in a process of its own and a namespace of its own, its camera, and ears for what it says."""
-
-    numbers = itertools.count(1)
-    portrait = cv2.cvtColor(cv2.imread(str(ROOT / "test/data/portrait.jpg")), cv2.COLOR_BGR2RGB)
-
-    def __init__(self, transport: DdsTransport, folder: Path) -> None:
-        self.transport, self.folder = transport, folder
-        self.namespace = f"/faults_{os.getpid()}_{next(self.numbers)}"
-        self.name, self.topic = f"{self.namespace}/aue_crl", f"{self.namespace}/image"
-        self.camera = Camera(transport, self.topic, eventually)
-        self.results = Listener(transport, f"{self.name}/expressions", EXPRESSIONS)
-        self.diagnostics = Listener(transport, "/diagnostics", DIAGNOSTICS)
-        self.nodes: list[Process] = []
-
-    def start(self, *options: str, program: tuple[str, ...] = ("-m", "aue_crl_core")) -> Process:
-        """Another node at the same place."""
-        log = self.folder / f"{self.namespace[1:]}_{len(self.nodes)}.log"
-        given = ["--param", "threads:=1", "--param", "stale_after_s:=1", *options]
-        where = ["--image-topic", self.topic, "--namespace", self.namespace]
-        self.nodes.append(Process(log, *program, "node", *where, *given))
-        return self.nodes[-1]
-
-    def answer(self, image: np.ndarray | None = None, **changes: object) -> object:
-        """The node's message of an image (the portrait) that is sent until it comes; None: it does not come."""
-        image = self.portrait if image is None else image
-        sent = self.camera.message(image, time.time_ns(), **changes)
-
-        def come() -> object:
-            self.camera.publisher.publish(sent)
-            time.sleep(0.05)
-            return next((message for message in self.results.heard if message.header == sent.header), None)
-
-        return eventually(come)
-
-    def sees_the_face(self, **changes: object) -> bool:
-        """Whether one of ten images of the portrait is answered with one face: what was followed is let go first."""
-        answers = (self.answer(**changes) for _ in range(10))
-        return any(message is not None and len(message.faces) == 1 for message in answers)
-
-    def status(self) -> object:
-        """The newest diagnostics of the camera."""
-        return latest_status(self.diagnostics.heard, f"{self.name}: {self.topic}")
-
-    def close(self) -> None:
-        """End what still runs."""
-        for node in self.nodes:
-            node.kill()
-        self.results.close()
-        self.diagnostics.close()
-        self.camera.publisher.close()
 
 
 def camera_stops(scene: Scene) -> Promises:
@@ -250,7 +189,7 @@ def sigkill(scene: Scene) -> Promises:
 
 FAULTS = (
     *(camera_stops, size_changes, encoding_changes, pictures_are_damaged, subscriber_stalls, peer_restarts),
-    *(engine_throws, weights_are_missing, weights_are_damaged, sigint, sigterm, sigkill),
+    *(engine_throws, weights_are_missing, weights_are_damaged, sigint, sigterm, sigkill, overload, crowd),
 )
 
 
@@ -271,6 +210,7 @@ def main() -> int:
             if arguments.only and fault.__name__ not in arguments.only:
                 continue
             kept: dict[str, list[bool]] = {}
+            figures: dict[str, list[float]] = {}
             for _ in range(arguments.times):
                 scene = Scene(transport, Path(folder))
                 for promise, held in fault(scene):
@@ -279,9 +219,14 @@ def main() -> int:
                         print(f"  {fault.__name__}: {promise}: not kept; the nodes said:", file=sys.stderr)
                         print(*(node.words() for node in scene.nodes), sep="\n--\n", file=sys.stderr)
                 scene.close()
+                for figure, values in scene.figures.items():
+                    figures.setdefault(figure, []).extend(values)
+            name = fault.__name__.replace("_", " ")
             for promise, tries in kept.items():
-                print(f"{fault.__name__.replace('_', ' '):22}{promise:66}{sum(tries)} of {len(tries)}", flush=True)
+                print(f"{name:22}{promise:66}{sum(tries)} of {len(tries)}", flush=True)
                 broken += tries.count(False)
+            for figure, values in figures.items():
+                print(f"{name:22}{figure:66}{np.median(values):.0f}, {max(values):.0f}", flush=True)
     return int(broken > 0)
 
 

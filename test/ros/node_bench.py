@@ -45,6 +45,11 @@ class Process:
     def words(self) -> str:
         return self.log.read_text()
 
+    def memory_mb(self) -> float:
+        """What it has of its own, in memory or swapped out; what is mapped from files comes and goes."""
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines())
+        return sum(int(status[key].split()[0]) for key in ("RssAnon", "VmSwap")) / 1e3
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -100,9 +100,11 @@ def test_a_failure_is_kept_logged_and_not_the_end(make, transport, ask, photogra
     assert level == "error"
     assert "please report" in text
     assert "out_of_memory" in text  # the traceback
+    asked = runtime.calibrate("", 1.0)
     runtime.poll()
     assert not runtime.subscribed
     assert not runtime.session.calibrating
+    assert "deactivate and activate" in asked.result(timeout=0).message
     monkeypatch.setattr(engine, "predict", real)
     runtime.deactivate()
     runtime.activate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,27 @@ def test_a_fast_camera_never_makes_a_queue(bench, empty):
     assert len(observations) <= 2
     assert (read.received, read.processed + read.dropped) == (offered, offered)
     assert observations[-1].dropped == read.dropped
+
+
+def test_whoever_asks_does_not_wait_for_the_images_in_work(bench, empty):
+    begun, release = threading.Event(), threading.Event()
+
+    def slow() -> np.ndarray:
+        begun.set()
+        release.wait(60)
+        return empty
+
+    bench.session.offer(frame(slow, 0.0))
+    with ThreadPoolExecutor() as threads:
+        threads.submit(bench.session.step, 60)
+        assert begun.wait(60)
+        asked = [
+            threads.submit(bench.session.forget_neutral, ""),
+            threads.submit(bench.session.calibrate, "nobody", 1.0),
+        ]
+        _, waiting = wait(asked, timeout=20)
+        release.set()
+    assert not waiting
 
 
 def test_any_thread_may_ask_anything_while_images_are_read(bench, photograph):

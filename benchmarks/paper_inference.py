@@ -2,10 +2,11 @@
 
     python benchmarks/paper_inference.py --upstream PATH [--batch 1] [--rounds 7] [--threads 2]
 
-PATH is a checkout of HCPLab-SYSU/AUE-CRL whose `.cuda()` calls do not stop it here (see `training.py`). Random weights
-and statistics go through `import_upstream` and `export`, as a checkpoint of theirs would; both then get the same faces.
-Prints the largest difference of the outputs, milliseconds an image of both, and the median of the rounds' ratios; where
-torch says that this processor multiplies bfloat16 itself, also ours in torch under autocast.
+PATH is a checkout of HCPLab-SYSU/AUE-CRL whose `.cuda()` calls do not stop it here (see `training.py`), and whose
+`model.py` imports the functions that its normalisation calls (`pad`, `avg_pool2d`, `avg_pool3d` of torch). Random
+weights and statistics go through `import_upstream` and `export`, as a checkpoint of theirs would; both then get the
+same faces. Prints the largest difference of the outputs, milliseconds an image of both, and the median of the rounds'
+ratios; where torch says that this processor multiplies bfloat16 itself, also ours in torch under autocast.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from nbconvert.preprocessors import ExecutePreprocessor
 
 ROOT: Final = Path(__file__).parents[1]
 DOCUMENTS: Final = (
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "docs/*.jpg", "docs/*.css"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "docs/*.jpg", "docs/*.png", "docs/*.css"),
     *("aue_crl_core/weights/README.md", "examples/README.md", "research/README.md"),
 )
 SOURCES: Final = (

@@ -28,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.dynamics.course import FilmCourse
 from aue_crl_core.dynamics.events import EventConfig
 from aue_crl_core.dynamics.readings import EventPhase
 from aue_crl_core.dynamics.smoothing import TemporalConfig
-from aue_crl_core.faces.crop import similarity
+from aue_crl_core.faces.crop import cut, map_from_points
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FacePrediction, Frame, Image
 
@@ -41,8 +42,8 @@ RATE: Final = 30
 _REST, _TURN, _HOLD, _OTHER = RATE, RATE // 4, RATE, 10
 _ON: Final = 0.5
 _SIDE: Final = 320
-_FACE: Final = 1.9
-"""Side of a film's frame in sides of the box around the face points."""
+_FRAMED: Final = Preprocessing(input_size=_SIDE, margin=0.9, lift=0.0, align=True)
+"""How a face lies in a film's frame."""
 
 Film = list[FacePrediction | None]
 """The face of each frame; None where it was not found."""
@@ -54,7 +55,7 @@ class Person:
 
     rest: Film
     others: list[Film] = field(default_factory=list)
-    turns: list[tuple[str, Film]] = field(default_factory=list)
+    turns: list[Film] = field(default_factory=list)
 
 
 def photographs(index: DatasetIndex) -> dict[str, dict[bool, list[Record]]]:
@@ -68,18 +69,8 @@ def photographs(index: DatasetIndex) -> dict[str, dict[bool, list[Record]]]:
 
 def frontal(index: DatasetIndex, record: Record) -> Image:
     """The photograph, so that its face stands upright in the middle of a film's frame."""
-    points = np.asarray(record.points, np.float64)
-    eyes = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
-    side = _FACE * np.ptp(points, axis=0).max()
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
-    to_image = similarity((centre[0], centre[1]), float(side), float(np.arctan2(eyes[1], eyes[0])), _SIDE)
-    return cv2.warpAffine(
-        load_image(index.path(record)),
-        to_image,
-        (_SIDE, _SIDE),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    points = np.asarray(record.points, np.float32)
+    return cut(load_image(index.path(record)), map_from_points(points, _FRAMED), _SIDE)
 
 
 def filmed(pictures: Sequence[Image], rng: np.random.Generator) -> Iterator[Image]:
@@ -116,7 +107,7 @@ def people(analyzer: FaceAnalyzer, index: DatasetIndex, most: int) -> Iterator[P
             shown = frontal(index, record)
             between = [cv2.addWeighted(rest, 1 - i / _TURN, shown, i / _TURN, 0) for i in range(1, _TURN)]
             film = read(analyzer, filmed([rest] * (_REST // 2) + between + [shown] * _HOLD, rng))
-            person.turns.append((index.classes[record.label or 0], film))
+            person.turns.append(film)
         yield person
 
 
@@ -139,7 +130,7 @@ def at_rest(some: Sequence[Person]) -> dict[str, float]:
     counts: dict[str, list[float]] = defaultdict(list)
     none = TemporalConfig(smoothing_s=0)
     for person in some:
-        shown = [film[-_OTHER:] for _, film in person.turns]
+        shown = [film[-_OTHER:] for film in person.turns]
         for name, rest_s in (("plain", None), ("rest", _REST / RATE - 0.1)):
             for kind, films in (("false", person.others), ("true", shown)):
                 for film in films:
@@ -172,7 +163,7 @@ def onsets(some: Sequence[Person], temporal: TemporalConfig, events: EventConfig
     of a second until it is told; infinite where it is not."""
     delays: dict[str, list[float]] = {"expression": [], "action unit": []}
     for person in some:
-        for _, film in person.turns:
+        for film in person.turns:
             told: dict[str | int, int] = {}
             for i, (_, news) in enumerate(through(film, FilmCourse(temporal, events))):
                 for event in news:

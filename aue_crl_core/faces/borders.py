@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,12 +12,15 @@ from aue_crl_core.types import Image
 
 _EVEN: Final = 12
 """So far from a border's colour its values may lie: bars have a JPEG's ripples."""
+_SOFT: Final = 3
+"""Lines at the edge that may be of both, border and picture: it was scaled with its frame."""
 _DEPTH: Final = 8
 _AS_WIDE: Final = 0.9
 """A border's inner edge is straight: where the picture begins it is as wide as so many lines further in. What stands
 before a plain background begins with an arc of hair, an ear, a shoulder."""
 _LEAST: Final = 0.2
 """What is taken for the picture is at least so much of each side."""
+_ROWS, _COLUMNS = 0, 1
 
 
 def within_border(image: Image) -> tuple[Image, tuple[int, int]]:
@@ -28,11 +32,10 @@ def within_border(image: Image) -> tuple[Image, tuple[int, int]]:
     """
     part, right, down = image, 0, 0
     for _ in range(2):  # bars on two sides may hide that there are bars on the others
-        top, bottom = _border(part), _border(part[::-1])
+        top, bottom = (_border(part, _ROWS, last) for last in (False, True))
         part, down = part[top : len(part) - bottom], down + top
-        columns = part.swapaxes(0, 1)
-        left, far = _border(columns), _border(columns[::-1])
-        part, right = part[:, left : len(columns) - far], right + left
+        left, far = (_border(part, _COLUMNS, last) for last in (False, True))
+        part, right = part[:, left : part.shape[1] - far], right + left
         if not (top or bottom or left or far):
             break
     if part.shape[0] < _LEAST * image.shape[0] or part.shape[1] < _LEAST * image.shape[1]:
@@ -40,20 +43,26 @@ def within_border(image: Image) -> tuple[Image, tuple[int, int]]:
     return part, (right, down)
 
 
-def _border(lines: NDArray[np.uint8]) -> int:
-    """How many of an image's lines, from the first one on, are border; none where all are of one colour."""
-    if len(lines) <= _DEPTH + 3:
+def _border(image: Image, axis: int, last: bool) -> int:
+    """How many rows or columns, from the first one on or from the last one back, are border; none where all are."""
+    if image.shape[axis] <= _DEPTH + _SOFT:
         return 0
-    colour = lines[0, lines.shape[1] // 2].astype(np.int16)
-    end = next((i for i in range(len(lines) - _DEPTH - 3) if _width(lines[i], colour)), 0)
-    for line in range(end, end + 3) if end else ():  # the line at the edge may be of both
-        width = _width(lines[line], colour)
-        if width >= max(_AS_WIDE * _width(lines[line + _DEPTH], colour), _LEAST * lines.shape[1]):
+    seen_from_there = slice(None, None, -1 if last else 1)
+    edge = image.swapaxes(0, axis)[-1 if last else 0]
+    middle = edge[len(edge) // 2].astype(int)
+    low, high = (middle - _EVEN).clip(0, 255), (middle + _EVEN).clip(0, 255)
+    if ((edge < low) | (edge > high)).any():
+        return 0
+    within = cv2.inRange(image, tuple(low.tolist()), tuple(high.tolist())).swapaxes(0, axis)[seen_from_there]
+    end = int((within == 0).any(axis=1)[: -_DEPTH - _SOFT].argmax())
+    for line in range(end, end + _SOFT) if end else ():
+        width = _width(within[line])
+        if width >= max(_AS_WIDE * _width(within[line + _DEPTH]), _LEAST * within.shape[1]):
             return line
     return 0
 
 
-def _width(line: NDArray[np.uint8], colour: NDArray[np.int16]) -> int:
-    """From the first to the last pixel of a line that is not of the border's colour."""
-    (places,) = np.nonzero((np.abs(line - colour) > _EVEN).any(axis=1))
+def _width(within: NDArray[np.uint8]) -> int:
+    """From the first to the last pixel of a line that is not within the border's colours."""
+    (places,) = np.nonzero(within == 0)
     return int(places[-1] - places[0] + 1) if places.size else 0

@@ -33,6 +33,10 @@ class CheckpointError(AueCrlError, ValueError):
     """A checkpoint is damaged, of another format, or of another vocabulary than was asked for."""
 
 
+class DeviceMemoryError(AueCrlError, MemoryError):
+    """The device has no memory left for what it was to compute."""
+
+
 class TrainingError(AueCrlError, RuntimeError):
     """Training cannot go on (a loss that is not finite, a run directory of another run)."""
 

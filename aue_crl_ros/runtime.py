@@ -124,6 +124,11 @@ class ExpressionRuntime:
         return self._cameras
 
     @property
+    def device(self) -> str:
+        """Where the networks run now: that of `facts`, until its memory was too little (see `SparingEngine`)."""
+        return self._engine.device
+
+    @property
     def subscribed_s(self) -> float:
         """For how long images have been taken in, seconds; 0 while they are not."""
         return time.monotonic() - self._opened_s if self._inputs else 0.0

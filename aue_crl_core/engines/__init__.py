@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from aue_crl_core.config import require
 from aue_crl_core.engines.base import Engine, EngineOutput, Precision
+from aue_crl_core.engines.spare import SparingEngine
 from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
 
 __all__ = ["Engine", "EngineName", "EngineOutput", "Precision", "find_weights", "make_engine"]
@@ -65,7 +67,7 @@ def make_engine(
     precision: Precision = "auto",
 ) -> Engine:
     """Load `weights` (see `find_weights`) on `device`: `cpu`, `cuda` or `cuda:N`; `threads` None: the engine's choice;
-    `precision` see `OnnxEngine`.
+    `precision` see `OnnxEngine`. Where memory runs out it goes on, see `SparingEngine`.
 
     Raises:
         CheckpointError: weights that are missing or damaged.
@@ -78,16 +80,23 @@ def make_engine(
         raise ConfigError(f"threads must be at least 1, or None for the engine's own choice, got {threads}")
     require(precision in get_args(Precision), "precision", f"be one of {', '.join(get_args(Precision))}", precision)
     path = find_weights(weights, engine)
-    if engine == "torch":
-        require(precision != "int8", "precision", "be auto or fp32 with the torch engine", precision)
-        try:
-            from aue_crl_core.engines.torch import TorchEngine
-        except ImportError as error:
-            package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
-            reason = import_failure(error, package)
-            raise MissingDependencyError(package, "train", "the torch engine", reason) from error
+    make = partial(_make_torch if engine == "torch" else _make_onnx, path, threads=threads, precision=precision)
+    return SparingEngine(make(device), None if device == "cpu" else partial(make, "cpu"))
 
-        return TorchEngine(path, device, threads)
+
+def _make_torch(path: Path, device: str, threads: int | None, precision: Precision) -> Engine:
+    require(precision != "int8", "precision", "be auto or fp32 with the torch engine", precision)
+    try:
+        from aue_crl_core.engines.torch import TorchEngine
+    except ImportError as error:
+        package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
+        reason = import_failure(error, package)
+        raise MissingDependencyError(package, "train", "the torch engine", reason) from error
+
+    return TorchEngine(path, device, threads)
+
+
+def _make_onnx(path: Path, device: str, threads: int | None, precision: Precision) -> Engine:
     from aue_crl_core.engines.onnx import OnnxEngine
 
     return OnnxEngine(path, device, threads, precision)

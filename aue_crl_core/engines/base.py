@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import ModelConfig
-from aue_crl_core.errors import CheckpointError
+from aue_crl_core.errors import CheckpointError, DeviceMemoryError
 from aue_crl_core.hashing import is_intact
 
 Floats = NDArray[np.float32]
@@ -60,11 +60,20 @@ def finite(outputs: Sequence[Floats], weights: Path) -> Sequence[Floats]:
     return outputs
 
 
+def out_of_memory(device: str, faces: int, error: Exception) -> DeviceMemoryError:
+    """What to raise for a library's own words for it."""
+    words = " ".join(str(error).split())[:200]
+    return DeviceMemoryError(
+        f"{device} must have memory for {faces} faces at once, got: {words}; use --device cpu, or end other programs"
+    )
+
+
 class Engine(Protocol):
     """Runs the landmark net and the expression network on batches of crops."""
 
     name: str
     device: str
+    precision: Precision
     config: ModelConfig
     landmark_size: int
 
@@ -73,6 +82,7 @@ class Engine(Protocol):
 
         Raises:
             CheckpointError: an output is not finite; so does `predict`.
+            DeviceMemoryError: the device has no memory left; so does `predict`.
         """
         ...
 

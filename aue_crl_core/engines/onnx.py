@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from aue_crl_core.config import ModelConfig, from_dict
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite, out_of_memory
 from aue_crl_core.engines.processor import multiplies_int8
 from aue_crl_core.errors import CheckpointError, ConfigError, brief
 from aue_crl_core.facs import NUM_POINTS
@@ -18,6 +22,9 @@ _Shape = tuple[int, ...]
 METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
 INT8_SUFFIX = ".int8.onnx"
+
+_NO_MEMORY: Final = re.compile(r"bad alloc|bad_alloc|allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
+"""onnxruntime's, CUDA's, cuBLAS's and cuDNN's words for it; onnxruntime has no error class of its own for it."""
 
 
 def landmarks_path(path: Path) -> Path:
@@ -68,12 +75,20 @@ class OnnxEngine:
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
-        points, scores = finite(self._landmarks.run(None, {"images": crops}), self._landmarks_file)
+        points, scores = finite(self._run(self._landmarks, images=crops), self._landmarks_file)
         return points, scores
 
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
-        return EngineOutput(*finite(self._expression.run(None, {"images": crops, "points": points}), self._file))
+        return EngineOutput(*finite(self._run(self._expression, images=crops, points=points), self._file))
+
+    def _run(self, session: Any, **inputs: NDArray[Any]) -> Sequence[Floats]:
+        try:
+            return session.run(None, inputs)
+        except Exception as error:
+            if _NO_MEMORY.search(str(error)):
+                raise out_of_memory(self.device, len(inputs["images"]), error) from error
+            raise
 
     def close(self) -> None:
         """See `Engine`."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from aue_crl_core.checkpoint import load_network
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats, finite
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, finite, out_of_memory
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
 
@@ -21,6 +24,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    precision: Precision = "fp32"
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
         _check_device(device)
@@ -38,15 +42,21 @@ class TorchEngine:
     @torch.inference_mode()
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
-        outputs = self._landmarks(torch.from_numpy(crops).to(self.device))
-        points, scores = finite([o.cpu().numpy() for o in outputs], self._file)
+        points, scores = finite(self._run(self._landmarks, crops), self._file)
         return points, scores
 
     @torch.inference_mode()
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
-        outputs = self._expression(*(torch.from_numpy(a).to(self.device) for a in (crops, points)))
-        return EngineOutput(*finite([o.cpu().numpy() for o in outputs], self._file))
+        return EngineOutput(*finite(self._run(self._expression, crops, points), self._file))
+
+    def _run(self, module: nn.Module, *arrays: NDArray[Any]) -> list[Floats]:
+        try:
+            return [o.cpu().numpy() for o in module(*(torch.from_numpy(a).to(self.device) for a in arrays))]
+        except RuntimeError as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise out_of_memory(self.device, len(arrays[0]), error) from error
+            raise
 
     def close(self) -> None:
         """See `Engine`."""

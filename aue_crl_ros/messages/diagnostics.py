@@ -39,7 +39,7 @@ def _node_status(messages: Messages, name: str, runtime: ExpressionRuntime | Non
     if runtime is None:
         return _status(messages, OK, name, "unconfigured: no weights are loaded", name, {})
     facts = runtime.facts
-    values = {"weights": facts.weights, "engine": facts.engine, "device": facts.device}
+    values = {"weights": facts.weights, "engine": facts.engine, "device": runtime.device}
     if runtime.failure:
         return _status(messages, ERROR, name, f"stopped: {runtime.failure}; deactivate and activate", name, values)
     if not runtime.active:
@@ -47,6 +47,10 @@ def _node_status(messages: Messages, name: str, runtime: ExpressionRuntime | Non
     values["lost datagrams"] = str(runtime.lost_datagrams)
     if runtime.losing:
         return _status(messages, WARN, name, runtime.losing, name, values)
+    if runtime.device != facts.device:
+        text = f"the networks run on {runtime.device}: {facts.device} had no memory left; "
+        text += "configure the node again to return to it"
+        return _status(messages, WARN, name, text, name, values)
     text = "reading images" if runtime.subscribed else "active; nobody listens, so images are not read"
     return _status(messages, OK, name, text, name, values)
 

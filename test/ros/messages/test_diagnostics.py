@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from memory_transport import SECOND, START_NS, MemoryTransport
 pytest.importorskip("onnxruntime")
 pytest.importorskip("rosbags")
 
+from aue_crl_core.analyzer import FaceAnalyzer
+from aue_crl_core.engines.spare import SparingEngine
+from aue_crl_core.errors import DeviceMemoryError
 from aue_crl_ros.messages.diagnostics import ERROR, OK, WARN, diagnostic_array
 from aue_crl_ros.parameters.declarations import Settings
-from aue_crl_ros.runtime import ExpressionRuntime
+from aue_crl_ros.runtime import ExpressionRuntime, load_analyzer
 
 SETTINGS = Settings(threads=1, image_topics=("/left", "/right"))
 TYPE = "diagnostic_msgs/msg/DiagnosticArray"
@@ -63,14 +68,36 @@ def show(transport):
 
 
 @pytest.fixture
-def processed(runtime, eventually):
+def processed_by(eventually):
     """Waits until so many of a camera's images were read or have failed."""
 
-    def count(camera):
+    def count(runtime, camera):
         seen = runtime.session.statistics.snapshot().get(camera)
         return seen.processed + seen.failed if seen is not None else 0
 
-    return lambda camera, number: eventually(lambda: count(camera) == number)
+    return lambda runtime, camera, number: eventually(lambda: count(runtime, camera) == number)
+
+
+@pytest.fixture
+def processed(runtime, processed_by):
+    return partial(processed_by, runtime)
+
+
+class Full:
+    """An engine on a GPU that others have filled."""
+
+    device = "cuda:0"
+
+    def __init__(self, engine):
+        self.name, self.config, self.landmark_size = engine.name, engine.config, engine.landmark_size
+
+    def landmarks(self, crops):
+        raise DeviceMemoryError("cuda:0 must have memory for 1 faces at once")
+
+    predict = landmarks
+
+    def close(self):
+        pass
 
 
 def values_of(status):
@@ -117,6 +144,28 @@ def test_reading(told, runtime, transport, show, eventually, photograph):
     assert (values["latency p50"], values["latency p95"]) == ("25.0 ms", "25.0 ms")
     assert [values[name] for name in ("received", "dropped", "failed", "faces")] == ["1", "0", "0", "1"]
     assert values_of(statuses["/right"])["latency p50"] == "not measured"
+
+
+def test_networks_that_had_to_leave_their_device_are_warned_of(
+    told, transport, show, processed_by, photograph, monkeypatch
+):
+    def load(settings):
+        analyzer = load_analyzer(settings)
+        engine = analyzer.engine
+        return FaceAnalyzer(SparingEngine(Full(engine), lambda: engine), analyzer.detector, analyzer.config)
+
+    monkeypatch.setattr("aue_crl_ros.runtime.load_analyzer", load)
+    with closing(ExpressionRuntime(transport, SETTINGS)) as runtime:
+        runtime.activate()
+        assert values_of(told(runtime)[""])["device"] == "cuda:0"
+        show("/left", photograph)
+        assert processed_by(runtime, "/left", 1)
+        status = told(runtime)[""]
+        assert (status.level, values_of(status)["device"]) == (WARN, "cpu")
+        assert status.message == (
+            "the networks run on cpu: cuda:0 had no memory left; configure the node again to return to it"
+        )
+        assert values_of(told(runtime)["/left"])["faces"] == "1"
 
 
 def test_a_camera_that_never_came_is_warned_of_when_it_was_given_its_time(told, runtime, eventually):

@@ -18,6 +18,7 @@ class MirroredEngine:
         self._engine = engine
         self.name = engine.name
         self.device = engine.device
+        self.precision = engine.precision
         self.config = engine.config
         self.landmark_size = engine.landmark_size
 

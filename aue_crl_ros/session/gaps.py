@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 _STEPS: Final = 64
 _QUANTILE: Final = 4
 _PAUSE_NS: Final = 5 * 10**9
+_UNSTEADY: Final = 0.17
+"""Steps of any length lie a quarter of the usual one away from its multiples, on average; stamps that jitter by 15 % of
+it, a tenth."""
 
 
 class StampGaps:
     """Counts where the step from stamp to stamp is a multiple of the usual one.
 
-    Usual is the lower quartile of the last steps: one image as long as a quarter of the images come, and steady where
-    stamps jitter. Fewer than that are counted too low, and a camera that halves its rate a short while too high.
+    Usual is the middle of the steps around the lower quartile of the last ones: one image as long as a quarter of the
+    images come. Fewer than that are counted too low, and a camera that halves its rate a short while too high. Where
+    the steps are no multiples of one (a camera that is not steady) nothing can be told, and nothing is counted.
     """
 
     def __init__(self) -> None:
@@ -29,9 +35,19 @@ class StampGaps:
         if not known or not 0 < step < _PAUSE_NS:
             return
         self._steps.append(step)
-        usual = sorted(self._steps)[len(self._steps) // _QUANTILE]
-        self.missing += max(0, round(step / usual) - 1)
+        usual, unsteady = _usual(self._steps)
+        if unsteady < _UNSTEADY:
+            self.missing += max(0, round(step / usual) - 1)
 
     def pause(self) -> None:
         """No image is awaited until the next one arrives."""
         self._last_ns = 0
+
+
+def _usual(steps: Iterable[int]) -> tuple[int, float]:
+    """The usual step, and how far from its multiples the steps are on average, in usual ones (0 to 0.5)."""
+    ordered = sorted(steps)
+    low = ordered[len(ordered) // _QUANTILE]
+    around = ordered[bisect_left(ordered, low / 2) : bisect_right(ordered, 1.5 * low)]
+    usual = around[len(around) // 2]
+    return usual, sum(abs(step / usual - round(step / usual)) for step in ordered) / len(ordered)

@@ -57,3 +57,15 @@ def test_nothing_is_awaited_in_a_pause():
     gaps.pause()
     gaps.note(7 * 10**9)
     assert gaps.missing == 0
+
+
+@pytest.mark.parametrize("spread", [(0.5, 3.0), (0.1, 10.0)])
+def test_of_a_camera_that_is_not_steady_next_to_nothing_is_counted(spread):
+    steps = np.exp(np.random.default_rng(2).uniform(*np.log(spread), 600))
+    assert missing(np.cumsum(steps)) < 30
+
+
+def test_a_camera_that_becomes_steady_is_counted_again():
+    unsteady = np.cumsum(np.random.default_rng(3).uniform(0.3, 2.5, 100))
+    steady = unsteady[-1] + 1 + np.array([i for i in range(300) if i % 10])
+    assert missing(np.concatenate([unsteady, steady])) == pytest.approx(20, abs=12)

@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHARED = ("msg", "srv", "config/expression.yaml")
+SHARED = ("msg", "srv", "config/expression.yaml", "config/fastdds_large_images.xml")
 
 
 class BuildWithShare(build_py):

@@ -35,6 +35,8 @@ _NEIGHBOURS: Final = {
     "markers": ("visualization_msgs/msg/MarkerArray", neighbours.markers),
 }
 """Parameter and topic -> what is published there."""
+_MISSING_SHARE: Final = 0.1
+"""Of the last images; a camera that leaves one out now and then is none to warn of."""
 IMAGE_TYPES: Final = {"raw": "sensor_msgs/msg/Image", "compressed": "sensor_msgs/msg/CompressedImage"}
 
 
@@ -103,7 +105,7 @@ class ExpressionRuntime:
         self._inputs: list[Subscription | HriFaces] = []
         self._opened_s = 0.0
         self._losses = DatagramLosses()
-        self._losses_told = False
+        self._told: set[str] = set()
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._failure = ""
@@ -145,8 +147,21 @@ class ExpressionRuntime:
             return ""
         return (
             f"images are lost on their way: {self.lost_datagrams} datagrams did not fit the receive buffer; "
-            f"{self._transport.buffer_remedy}, or image_transport:=compressed"
+            f"{self._or_compressed(self._transport.buffer_remedy)}"
         )
+
+    def missing(self, share: float) -> str:
+        """What to say of a camera of whose last images that share never arrived; empty where it is too few to say."""
+        if share < _MISSING_SHARE:
+            return ""
+        return (
+            f"{share:.0%} of the last images did not arrive, as the stamps of the others tell: "
+            f"{self._or_compressed(self._transport.image_remedy)}"
+        )
+
+    def _or_compressed(self, remedy: str) -> str:
+        raw = self._settings.image_transport == "raw"
+        return f"{remedy}, or image_transport:=compressed" if raw else remedy
 
     @property
     def failure(self) -> str:
@@ -160,7 +175,7 @@ class ExpressionRuntime:
         self._stop.clear()
         self._failure = ""
         self._losses.begin()
-        self._losses_told = False
+        self._told.clear()
         self._worker = threading.Thread(target=self._work, name="aue_crl", daemon=True)
         self._worker.start()
         self.poll()
@@ -202,9 +217,15 @@ class ExpressionRuntime:
             self._close_inputs()
         if self._inputs:
             self._losses.look()
-            if self.losing and not self._losses_told:
-                self._transport.log("warn", self.losing)
-                self._losses_told = True
+            self._tell_once("", self.losing)
+            for camera, share in self.session.statistics.missing_shares().items():
+                self._tell_once(camera, f"{camera}: {said}" if (said := self.missing(share)) else "")
+
+    def _tell_once(self, what: str, text: str) -> None:
+        """Warn of what is lost, the first time in an activation."""
+        if text and what not in self._told:
+            self._told.add(what)
+            self._transport.log("warn", text)
 
     def calibrate(self, face_id: str, duration_s: float) -> Future[CalibrationResult]:
         """Learn a face's neutral expression, as the service asks; see `Session.calibrate`."""

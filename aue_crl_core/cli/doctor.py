@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import os
 import platform
 import time
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from aue_crl_core.faces.detection.choice import DetectorName, detector_status, m
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.onnx_session import load_onnxruntime, make_session
 from aue_crl_core.types import FaceBox, Image
+
+_FAST_DDS: Final = "rmw_fastrtps_cpp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def command(
         console.print(trial.note, style="dim", soft_wrap=True)
     works = [_print_detectors(console, trial), _print_engines(console, trial)]
     _print_limits(console)
+    _print_fast_dds(console)
     if not all(works):
         console.print("The base path does not work here: see the lines marked 'broken'.", style="red")
         raise typer.Exit(1)
@@ -243,6 +247,19 @@ def _print_limits(console: Console) -> None:
     console.print(f"{said}: large raw images may be lost (see docs/ros.md). To raise it now, and at every start:")
     for line in (receive_buffers.REMEDY, receive_buffers.REMEDY_FOR_GOOD):
         console.print(f"  {line}", soft_wrap=True)
+
+
+def _print_fast_dds(console: Console) -> None:
+    """In a sourced ROS whose middleware is Fast DDS, the line that saves large raw images of a camera."""
+    if "ROS_DISTRO" not in os.environ or os.environ.get("RMW_IMPLEMENTATION", _FAST_DDS) != _FAST_DDS:
+        return
+    from aue_crl_ros.messages.share import FAST_DDS_PROFILE, share
+
+    console.print(
+        "Images on this machine: Fast DDS loses raw ones of 640x480 and more (see docs/ros.md) unless the camera"
+    )
+    console.print("starts with its profile:")
+    console.print(f"  export FASTRTPS_DEFAULT_PROFILES_FILE={share(FAST_DDS_PROFILE)}", soft_wrap=True)
 
 
 def _verdict(works: bool, needed: bool) -> Text:

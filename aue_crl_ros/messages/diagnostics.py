@@ -29,7 +29,8 @@ def diagnostic_array(
             statistics = cameras.get(camera, CameraStatistics())
             awaited_s = min(statistics.silent_s, runtime.subscribed_s) if camera in expected else 0.0
             stale = awaited_s > settings.stale_after_s
-            statuses.append(_camera_status(messages, f"{node_name}: {camera}", node_name, statistics, stale))
+            missing = runtime.missing(statistics.missing_share)
+            statuses.append(_camera_status(messages, f"{node_name}: {camera}", node_name, statistics, stale, missing))
     return messages.new(
         "diagnostic_msgs/msg/DiagnosticArray", header=header(messages, transport.now_ns()), status=statuses
     )
@@ -55,12 +56,14 @@ def _node_status(messages: Messages, name: str, runtime: ExpressionRuntime | Non
     return _status(messages, OK, name, text, name, values)
 
 
-def _camera_status(messages: Messages, name: str, hardware: str, s: CameraStatistics, stale: bool) -> Any:
+def _camera_status(messages: Messages, name: str, hardware: str, s: CameraStatistics, stale: bool, missing: str) -> Any:
     if stale:
         since = f"for {s.silent_s:.1f} s" if math.isfinite(s.silent_s) else "yet"
         level, text = WARN, f"no image {since}: does the camera publish, on this topic, of this type?"
     elif s.failed:
         level, text = WARN, f"{s.failed} images could not be decoded; the log says why"
+    elif missing:
+        level, text = WARN, missing
     else:
         level, text = OK, f"{s.output_hz:.1f} of {s.input_hz:.1f} images a second"
     values = {

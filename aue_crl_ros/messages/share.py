@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from aue_crl_core.errors import ConfigError
+
+FAST_DDS_PROFILE: Final = "config/fastdds_large_images.xml"
+"""What a camera on Fast DDS starts with, so that its raw images arrive."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

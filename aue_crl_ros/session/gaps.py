@@ -9,6 +9,8 @@ from typing import Final
 
 _STEPS: Final = 64
 _QUANTILE: Final = 4
+_FEW: Final = 16
+_NEAR: Final = 0.35
 _PAUSE_NS: Final = 5 * 10**9
 _UNSTEADY: Final = 0.17
 """Steps of any length lie a quarter of the usual one away from its multiples, on average; stamps that jitter by 15 % of
@@ -16,7 +18,8 @@ it, a tenth."""
 
 
 class StampGaps:
-    """Counts where the step from stamp to stamp is a multiple of the usual one.
+    """Counts where the step from stamp to stamp is a multiple of the usual one; `share` is that of the last images, of
+    those that should have come (0 to 1; 0 until there are a few).
 
     Usual is the middle of the steps around the lower quartile of the last ones: one image as long as a quarter of the
     images come. Fewer than that are counted too low, and a camera that halves its rate a short while too high. Where
@@ -27,6 +30,7 @@ class StampGaps:
         self._steps: deque[int] = deque(maxlen=_STEPS)
         self._last_ns = 0
         self.missing = 0
+        self.share = 0.0
 
     def note(self, stamp_ns: int) -> None:
         """An image arrived, with this stamp in nanoseconds (0: none)."""
@@ -37,11 +41,21 @@ class StampGaps:
         self._steps.append(step)
         usual, unsteady = _usual(self._steps)
         if unsteady < _UNSTEADY:
-            self.missing += max(0, round(step / usual) - 1)
+            self.missing += _left_out(step / usual)
+            lately = sum(_left_out(step / usual) for step in self._steps)
+            self.share = lately / (lately + len(self._steps)) if len(self._steps) >= _FEW else 0.0
+        else:
+            self.share = 0.0
 
     def pause(self) -> None:
         """No image is awaited until the next one arrives."""
         self._last_ns = 0
+
+
+def _left_out(steps: float) -> int:
+    """How many images are missing in a gap of so many usual steps; none where it is no multiple of them."""
+    whole = round(steps)
+    return max(0, whole - 1) if abs(steps - whole) < _NEAR else 0
 
 
 def _usual(steps: Iterable[int]) -> tuple[int, float]:

@@ -28,7 +28,8 @@ class CameraStatistics:
 
     `input_hz`, `output_hz` over the last `WINDOW_S` seconds; `latency_p50_s`, `latency_p95_s` from an image's stamp to
     its publication, NaN without any; `silent_s` since the last arrival, on the steady clock, inf before the first;
-    `missing`: images that never arrived, as the stamps of the others tell; `faces` in the last image processed.
+    `missing`: images that never arrived, as the stamps of the others tell, `missing_share` their share of the last
+    ones; `faces` in the last image processed.
     """
 
     received: int = 0
@@ -36,6 +37,7 @@ class CameraStatistics:
     dropped: int = 0
     failed: int = 0
     missing: int = 0
+    missing_share: float = 0.0
     input_hz: float = 0.0
     output_hz: float = 0.0
     latency_p50_s: float = math.nan
@@ -134,6 +136,11 @@ class Statistics:
             entry = self._cameras.get(camera)
             return entry.dropped if entry is not None else 0
 
+    def missing_shares(self) -> dict[str, float]:
+        """Of every camera the share of the last images that never arrived."""
+        with self._lock:
+            return {name: entry.gaps.share for name, entry in self._cameras.items()}
+
     def snapshot(self) -> dict[str, CameraStatistics]:
         """Every camera that has sent something, by its name."""
         with self._lock:
@@ -167,6 +174,7 @@ class Statistics:
             dropped=entry.dropped,
             failed=entry.failed,
             missing=entry.gaps.missing,
+            missing_share=entry.gaps.share,
             input_hz=entry.input_rate.per_s(now_s),
             output_hz=entry.output_rate.per_s(now_s),
             latency_p50_s=float(middle),

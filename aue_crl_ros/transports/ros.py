@@ -17,6 +17,7 @@ from rosidl_runtime_py.utilities import get_message
 
 from aue_crl_core import receive_buffers
 from aue_crl_core.errors import ConfigError
+from aue_crl_ros.messages.share import FAST_DDS_PROFILE, share
 from aue_crl_ros.transports.transport import Qos
 
 _TYPE_CODES: Final = {"f4": "f", "f8": "d", "u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i"}
@@ -55,8 +56,18 @@ class RosTransport:
     @property
     def buffer_remedy(self) -> str:
         """Cyclone DDS asks for all that it may have (`cyclone.LARGE_BUFFERS`); Fast DDS takes the usual size."""
-        cyclone = get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
-        return receive_buffers.REMEDY if cyclone else receive_buffers.REMEDY_OF_DEFAULT
+        return receive_buffers.REMEDY if self._is_cyclone else receive_buffers.REMEDY_OF_DEFAULT
+
+    @property
+    def image_remedy(self) -> str:
+        """Fast DDS loses them in the sender's shared memory, which no reader can enlarge."""
+        if self._is_cyclone:
+            return self.buffer_remedy
+        return f"start the camera with FASTRTPS_DEFAULT_PROFILES_FILE={share(FAST_DDS_PROFILE)}"
+
+    @property
+    def _is_cyclone(self) -> bool:
+        return get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
 
     def now_ns(self) -> int:
         """The node's clock, simulated with `use_sim_time`."""

@@ -69,6 +69,8 @@ class Transport(Protocol):
     messages: Messages
     buffer_remedy: str
     """The line to type where large images do not fit the sockets' buffers; it counts from the next start on."""
+    image_remedy: str
+    """What to do where images are lost, and not in this process's sockets."""
 
     def now_ns(self) -> int:
         """The ROS time in nanoseconds: simulated where `use_sim_time` is set."""

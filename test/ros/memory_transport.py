@@ -40,6 +40,7 @@ class MemoryTransport:
     """Real messages through real CDR, no middleware."""
 
     buffer_remedy = "larger buffers"
+    image_remedy = "more memory for the camera"
 
     def __init__(self):
         self.messages = StoreMessages()

@@ -1,6 +1,7 @@
 """rclpy's messages from the values that both middlewares share."""
 
 import array
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,3 +60,10 @@ def test_buffers_that_are_not_asked_for_need_the_usual_size_raised_too(monkeypat
     remedy = ros.RosTransport(None).buffer_remedy
     assert remedy.startswith("sudo sysctl -w net.core.rmem_max=")
     assert ("net.core.rmem_default=" in remedy) is usual_too
+
+
+def test_images_that_fast_dds_loses_are_the_senders_to_save(monkeypatch):
+    monkeypatch.setattr(ros, "get_rmw_implementation_identifier", lambda: "rmw_fastrtps_cpp")
+    variable, _, file = ros.RosTransport(None).image_remedy.rpartition(" ")[2].partition("=")
+    assert variable == "FASTRTPS_DEFAULT_PROFILES_FILE"
+    assert "<segment_size>67108864</segment_size>" in Path(file).read_text()

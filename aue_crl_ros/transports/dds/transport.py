@@ -55,6 +55,7 @@ class DdsTransport:
     """A node on DDS. Close it (or use it as a context manager), so that others see at once that it is gone."""
 
     buffer_remedy = receive_buffers.REMEDY
+    image_remedy = receive_buffers.REMEDY
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -64,6 +65,26 @@ def test_a_small_limit_of_receive_buffers_is_told_with_the_lines_that_raise_it(c
     raised = f"net.core.rmem_max={receive_buffers.ENOUGH}"
     assert (f"  sudo sysctl -w {raised}" in lines) is not enough
     assert (f"  echo {raised} | sudo tee /etc/sysctl.d/60-large-images.conf" in lines) is not enough
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, False),
+        ({"ROS_DISTRO": "jazzy"}, True),
+        ({"ROS_DISTRO": "jazzy", "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}, True),
+        ({"ROS_DISTRO": "jazzy", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, False),
+    ],
+)
+def test_where_ros_runs_on_fast_dds_it_names_the_profile_for_cameras(capsys, monkeypatch, environment, told):
+    for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert doctor() == 0
+    lines = capsys.readouterr().out.splitlines()
+    files = [line.partition("=")[2] for line in lines if line.startswith("  export FASTRTPS_DEFAULT_PROFILES_FILE=")]
+    assert [Path(file).is_file() for file in files] == [True] * told
 
 
 def test_damaged_weights_break_the_base_path(capsys, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from functools import partial
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -89,7 +90,8 @@ class Full:
     device = "cuda:0"
 
     def __init__(self, engine):
-        self.name, self.config, self.landmark_size = engine.name, engine.config, engine.landmark_size
+        self.name, self.precision = engine.name, engine.precision
+        self.config, self.landmark_size = engine.config, engine.landmark_size
 
     def landmarks(self, crops):
         raise DeviceMemoryError("cuda:0 must have memory for 1 faces at once")
@@ -227,6 +229,23 @@ def test_dropped_images_are_counted(told, runtime, show, processed, photograph):
     assert processed("/left", 1)
     values = values_of(told(runtime)["/left"])
     assert (values["received"], values["dropped"]) == ("4", "3")
+
+
+def test_images_that_never_came_are_warned_of_and_logged_once(told, runtime, transport, show, photograph):
+    runtime.activate()
+    small = np.ascontiguousarray(photograph[::8, ::8])
+    for number in [i for i in range(40) if i % 4]:
+        show("/left", small, header=transport.header(START_NS + number * SECOND // 30))
+        runtime.poll()
+    status = told(runtime)["/left"]
+    said = (
+        "24% of the last images did not arrive, as the stamps of the others tell: more memory for the camera, "
+        "or image_transport:=compressed"
+    )
+    assert (status.level, status.message) == (WARN, said)
+    assert values_of(status)["missing"] == "9"
+    assert told(runtime)["/right"].level == OK
+    assert [text for level, text in transport.logged if "did not arrive" in text] == [ANY]
 
 
 def test_images_that_do_not_fit_the_receive_buffer_are_warned_of_and_logged_once(

@@ -55,7 +55,7 @@ def test_activating_and_deactivating_twice_is_once(make, transport):
 
 
 def networks_of(runtime):
-    engine = runtime.session._analyzer.engine
+    engine = runtime.session._analyzer.engine._engine
     return [value for value in vars(engine).values() if isinstance(value, InferenceSession)]
 
 
@@ -85,7 +85,7 @@ def test_a_failure_is_kept_logged_and_not_the_end(make, transport, ask, photogra
     runtime = make()
     runtime.activate()
     ask(photograph)
-    engine = runtime.session._analyzer.engine
+    engine = runtime.session._analyzer.engine._engine
     real = engine.predict
 
     def out_of_memory(crops, points):

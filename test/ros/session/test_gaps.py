@@ -69,3 +69,26 @@ def test_a_camera_that_becomes_steady_is_counted_again():
     unsteady = np.cumsum(np.random.default_rng(3).uniform(0.3, 2.5, 100))
     steady = unsteady[-1] + 1 + np.array([i for i in range(300) if i % 10])
     assert missing(np.concatenate([unsteady, steady])) == pytest.approx(20, abs=12)
+
+
+def test_the_share_is_that_of_the_last_images():
+    gaps = StampGaps()
+    for number in [i for i in range(200) if i % 4]:
+        gaps.note(START_NS + number * 10**9 // HZ)
+    assert gaps.share == pytest.approx(0.25, abs=0.02)
+    for number in range(200, 300):
+        gaps.note(START_NS + number * 10**9 // HZ)
+    assert gaps.share == 0
+
+
+def test_of_a_few_images_no_share_is_told():
+    gaps = StampGaps()
+    for number in range(0, 32, 2):
+        gaps.note(START_NS + number * number * 10**9)
+    assert gaps.share == 0
+
+
+def test_a_rate_that_was_thinned_unevenly_is_no_loss():
+    """13 of 30 images a second, as a throttle makes them: steps of two and of three."""
+    kept = [round(i * 30 / 13) for i in range(400)]
+    assert missing(kept) == 0

@@ -153,8 +153,8 @@ def plot(rows: list[Row], path: Path) -> None:
     for axis, names in zip(axes, panels, strict=True):
         for name in names:
             axis.plot([row.minute for row in rows], [getattr(row, name) for row in rows], label=name)
-        axis.set_ylim(bottom=0)
-        axis.legend(loc="lower right")
+        axis.set_ylim(0, 1.3 * max(getattr(row, name) for row in rows for name in names))
+        axis.legend(loc="upper right", ncols=len(names))
     axes[-1].set_xlabel("minutes")
     figure.savefig(path, dpi=120)
 

@@ -16,6 +16,7 @@ from aue_crl_ros.runtime import ExpressionRuntime
 from aue_crl_ros.transports.dds.network import Range
 from aue_crl_ros.transports.dds.transport import DdsTransport
 from aue_crl_ros.transports.transport import RESULT
+from aue_crl_ros.turns import take_short_turns
 
 NODE_NAME: Final = "aue_crl"
 POLL_S: Final = 0.2
@@ -39,6 +40,7 @@ def run(
     Raises:
         AueCrlError: the node cannot be configured; the message says what to do.
     """
+    take_short_turns()
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

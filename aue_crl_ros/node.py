@@ -25,6 +25,7 @@ from aue_crl_ros.runtime import ExpressionRuntime
 from aue_crl_ros.transports.cyclone import LARGE_BUFFERS, configured
 from aue_crl_ros.transports.ros import RosTransport
 from aue_crl_ros.transports.transport import RESULT
+from aue_crl_ros.turns import take_short_turns
 
 POLL_S: Final = 0.2
 DIAGNOSTICS_S: Final = 1.0
@@ -183,6 +184,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
 
 def main() -> int:
     """Spin until SIGINT or SIGTERM; the exit code is 1 where the node could not be made."""
+    take_short_turns()
     # Ctrl-C comes twice, from the terminal and from launch; with rclpy's handlers the second cuts the clean-up short.
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)

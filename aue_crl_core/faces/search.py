@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from typing import Final
 
-from aue_crl_core.faces.detection.looks import TURNS, look_small, look_turned
+from aue_crl_core.faces.detection.looks import SMALL_PX, TURNS, WORK_PX, look_small, look_turned
 from aue_crl_core.faces.detection.working import FaceDetector
 from aue_crl_core.types import FaceBox, Image
 
 _ROUND: Final = 5
-"""While a face is followed, of so many searches the first is of the whole image, the third of a turned one; the others
-are of the image made small: cheap, so that no frame waits for long, and enough for whoever comes near."""
+"""While a face is followed, of so many searches the first is of the whole image; the others are of the image made
+small, the third of it turned as well: cheap, so that no frame waits for long, and enough for whoever comes near."""
 _FULL, _TURNED = 0, 2
 _TURNED_WITHOUT_FACE: Final = 2
 """Every so many-th search goes on at the turned image where the upright one shows no face."""
@@ -48,7 +48,7 @@ class FaceSearch:
     def next(self, camera: str, image: Image, following: bool) -> list[FaceBox]:
         """The camera's next search.
 
-        While a face is followed, of the whole image, of it made small, or of it turned (see `_ROUND`). Else of the
+        While a face is followed, of the whole image, or of it made small, turned or not (see `_ROUND`). Else of the
         whole image and, every other time, where that shows no face, of a turned one as well. Turns take turns.
         """
         number = self._searches[camera] = self._searches.get(camera, -1) + 1
@@ -56,15 +56,17 @@ class FaceSearch:
         if following:
             step = number % _ROUND
             if step == _TURNED and able:
-                return self._next_turn(camera, image)
+                return self._next_turn(camera, image, SMALL_PX)
             return self.now(image) if step == _FULL else self._small(image)
         boxes = self.now(image)
         if not boxes and able and number % _TURNED_WITHOUT_FACE == _TURNED_WITHOUT_FACE - 1:
             boxes = self._next_turn(camera, image)
         return boxes
 
-    def _next_turn(self, camera: str, image: Image) -> list[FaceBox]:
-        return self.now(image, next(self._turns.setdefault(camera, cycle(TURNS))))
+    def _next_turn(self, camera: str, image: Image, long_px: int = WORK_PX) -> list[FaceBox]:
+        turn = next(self._turns.setdefault(camera, cycle(TURNS)))
+        with self._turn:
+            return look_turned(self._detector, image, turn, long_px)
 
     def _small(self, image: Image) -> list[FaceBox]:
         with self._turn:

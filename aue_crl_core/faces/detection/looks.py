@@ -17,8 +17,8 @@ from aue_crl_core.types import FaceBox, Image
 TURNS: Final = tuple(math.radians(degrees) for degrees in (40, -40, 80, -80, 120, -120, 160, -160))
 """Rolls (radians) whose looks, with the upright one, find a head at any angle, the likelier ones first."""
 
-_WORK_PX: Final = 480
-_SMALL_PX: Final = 320
+WORK_PX: Final = 480
+SMALL_PX: Final = 320
 _SUPPORT: Final = -math.log(len(TURNS))
 """In so many looks a detector is wrong that many times as often: the landmark net decides alone, and must be surer."""
 
@@ -32,20 +32,21 @@ def look_small(detector: FaceDetector, image: Image) -> list[FaceBox]:
         ImageError: see `FaceDetector`.
     """
     check_image(image)
-    small = resized(image, min(1.0, _SMALL_PX / max(image.shape[:2])))
+    small = resized(image, min(1.0, SMALL_PX / max(image.shape[:2])))
     x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
     return [replace(box, x=box.x * x, y=box.y * y, w=box.w * x, h=box.h * y) for box in detector(small)]
 
 
-def look_turned(detector: FaceDetector, image: Image, turn: float) -> list[FaceBox]:
+def look_turned(detector: FaceDetector, image: Image, turn: float, long_px: int = WORK_PX) -> list[FaceBox]:
     """What the detector finds in the image turned by `-turn` radians, so that a face of that roll stands upright.
 
-    `image` HxWx3 uint8 RGB. Boxes are in its pixels: squares around the same middle as the face found, with its roll.
+    `image` HxWx3 uint8 RGB, looked at with a long side of at most `long_px`. Boxes are in its own pixels: squares
+    around the same middle as the face found, with its roll.
 
     Raises:
         ImageError: see `FaceDetector`.
     """
-    small = resized(image, min(1.0, _WORK_PX / max(image.shape[:2])))
+    small = resized(image, min(1.0, long_px / max(image.shape[:2])))
     step = max(image.shape[:2]) / max(small.shape[:2])
     to_small, size = _turned(small.shape[1], small.shape[0], turn)
     turned = cv2.warpAffine(small, to_small, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)

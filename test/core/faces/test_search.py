@@ -119,7 +119,8 @@ class Shapes:
         self.seen = []
 
     def __call__(self, image):
-        self.seen.append({(400, 800): "upright", (160, 320): "small"}.get(image.shape[:2], "turned"))
+        looks = {(400, 800): "upright", (160, 320): "small"}
+        self.seen.append(looks.get(image.shape[:2], "turned" if image.size > 3 * 480 * 240 else "turned, small"))
         return self.boxes
 
 
@@ -146,7 +147,7 @@ def test_while_a_face_is_followed_most_searches_are_of_the_small_image():
     search = FaceSearch(shapes)
     for _ in range(10):
         search.next("c", SCENE, following=True)
-    assert shapes.seen == ["upright", "small", "turned", "small", "small"] * 2
+    assert shapes.seen == ["upright", "small", "turned, small", "small", "small"] * 2
     shapes.seen, shapes.turned_looks = [], False
     for _ in range(5):
         search.next("c", SCENE, following=True)
@@ -155,7 +156,7 @@ def test_while_a_face_is_followed_most_searches_are_of_the_small_image():
 
 def test_turns_are_taken_one_after_the_other_and_each_camera_has_its_own(monkeypatch):
     turns = []
-    monkeypatch.setattr(search_module, "look_turned", lambda detector, image, turn: turns.append(turn) or [])
+    monkeypatch.setattr(search_module, "look_turned", lambda detector, image, turn, long_px: turns.append(turn) or [])
     search = FaceSearch(Shapes())
     for _ in range(2 * len(TURNS) + 2):
         search.next("c", SCENE, following=False)

@@ -32,7 +32,7 @@ from aue_crl_core.cli.limits import (
     random_face,
 )
 from aue_crl_core.config import ModelName, model_config
-from aue_crl_core.engines import Engine, EngineName, EngineOutput, find_weights, make_engine
+from aue_crl_core.engines import Engine, EngineName, EngineOutput, Precision, find_weights, make_engine
 from aue_crl_core.engines.base import Crops, Floats
 from aue_crl_core.engines.onnx import OnnxEngine, landmarks_path
 from aue_crl_core.engines.processor import processors
@@ -77,6 +77,7 @@ class UntrainedEngine:
     """
 
     name = "torch"
+    precision: Precision = "fp32"
 
     def __init__(self, model: ModelName, points: Engine, device: str, threads: int) -> None:
         try:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, Final
 
 from aue_crl_core.live.hub import Hub
+from aue_crl_ros.messages import damage
 from aue_crl_ros.messages.diagnostics import diagnostic_array
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.runtime import ExpressionRuntime
@@ -41,6 +42,7 @@ def run(
         AueCrlError: the node cannot be configured; the message says what to do.
     """
     take_short_turns()
+    damage.listen()
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

@@ -19,6 +19,7 @@ from rclpy.task import Future
 
 from aue_crl.srv import CalibrateNeutral, ForgetNeutral
 from aue_crl_core.errors import AueCrlError, ConfigError
+from aue_crl_ros.messages import damage
 from aue_crl_ros.messages.diagnostics import diagnostic_array
 from aue_crl_ros.parameters.declarations import PARAMETERS, Parameter, Settings
 from aue_crl_ros.runtime import ExpressionRuntime
@@ -185,6 +186,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
 def main() -> int:
     """Spin until SIGINT or SIGTERM; the exit code is 1 where the node could not be made."""
     take_short_turns()
+    damage.listen()
     # Ctrl-C comes twice, from the terminal and from launch; with rclpy's handlers the second cuts the clean-up short.
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)

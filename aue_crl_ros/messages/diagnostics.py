@@ -62,6 +62,8 @@ def _camera_status(messages: Messages, name: str, hardware: str, s: CameraStatis
         level, text = WARN, f"no image {since}: does the camera publish, on this topic, of this type?"
     elif s.failed:
         level, text = WARN, f"{s.failed} images could not be decoded; the log says why"
+    elif s.damaged:
+        level, text = WARN, f"{s.damaged} images were damaged, and read as far as they go; the log says why"
     elif missing:
         level, text = WARN, missing
     else:
@@ -74,6 +76,7 @@ def _camera_status(messages: Messages, name: str, hardware: str, s: CameraStatis
         "received": str(s.received),
         "dropped": str(s.dropped),
         "failed": str(s.failed),
+        "damaged": str(s.damaged),
         "missing": str(s.missing),
         "faces": str(s.faces),
     }

@@ -17,6 +17,7 @@ from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.errors import ImageError
 from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FacePrediction, Frame, Image
+from aue_crl_ros.messages import damage
 from aue_crl_ros.parameters.declarations import Settings
 from aue_crl_ros.session.calibrations import CalibrationResult, Calibrations, settle
 from aue_crl_ros.session.readings import Observation, PendingFrame
@@ -71,7 +72,7 @@ class Session:
         self._slots = LatestFrames()
         self._lock = threading.Lock()
         self._neutral = Calibrations(clock)
-        self._complaints: dict[str, _Complaint] = {}
+        self._complaints: dict[tuple[str, str], _Complaint] = {}
         self._begin()
 
     @property
@@ -227,17 +228,21 @@ class Session:
 
     def _decode(self, frame: PendingFrame) -> _Decoded | None:
         try:
-            image = as_rgb(frame.image())
+            with damage.words() as said:
+                image = as_rgb(frame.image())
         except ImageError as error:
             self.statistics.note_failed(frame.camera)
-            self._complain(frame.camera, error)
+            self._complain(frame.camera, "could not be used", str(error))
             return None
+        if said:
+            self.statistics.note_damaged(frame.camera)
+            self._complain(frame.camera, "is damaged, and was read as far as it goes", said[0])
         return _Decoded(frame, image, frame.stamp_ns or self._epoch_ns + round(self._clock() * 1e9))
 
-    def _complain(self, camera: str, error: ImageError) -> None:
-        complaint = self._complaints.setdefault(camera, _Complaint())
+    def _complain(self, camera: str, what: str, why: str) -> None:
+        complaint = self._complaints.setdefault((camera, what), _Complaint())
         complaint.count += 1
         if self._clock() - complaint.said_s >= REPEAT_COMPLAINT_S:
             count = f" ({complaint.count} since the last such message)" if complaint.count > 1 else ""
-            self._log("warn", f"{camera}: an image could not be used{count}: {error}")
+            self._log("warn", f"{camera}: an image {what}{count}: {why}")
             complaint.said_s, complaint.count = self._clock(), 0

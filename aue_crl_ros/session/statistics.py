@@ -26,6 +26,7 @@ _BUCKETS: Final = 10
 class CameraStatistics:
     """One camera since activation; `received` = `processed` + `dropped` + `failed` and what is unread or in work.
 
+    `damaged`: images of those `processed` of which the decoder told that they are damaged.
     `input_hz`, `output_hz` over the last `WINDOW_S` seconds; `latency_p50_s`, `latency_p95_s` from an image's stamp to
     its publication, NaN without any; `silent_s` since the last arrival, on the steady clock, inf before the first;
     `missing`: images that never arrived, as the stamps of the others tell, `missing_share` their share of the last
@@ -36,6 +37,7 @@ class CameraStatistics:
     processed: int = 0
     dropped: int = 0
     failed: int = 0
+    damaged: int = 0
     missing: int = 0
     missing_share: float = 0.0
     input_hz: float = 0.0
@@ -81,6 +83,7 @@ class _Camera:
     processed: int = 0
     dropped: int = 0
     failed: int = 0
+    damaged: int = 0
     faces: int = 0
     gaps: StampGaps = field(default_factory=StampGaps)
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
@@ -115,6 +118,11 @@ class Statistics:
         """An image could not be decoded."""
         with self._lock:
             self._entry(camera).failed += 1
+
+    def note_damaged(self, camera: str) -> None:
+        """An image was decoded as far as it goes."""
+        with self._lock:
+            self._entry(camera).damaged += 1
 
     def note_processed(self, camera: str, faces: int) -> None:
         """An image was read, with so many faces in it."""
@@ -173,6 +181,7 @@ class Statistics:
             processed=entry.processed,
             dropped=entry.dropped,
             failed=entry.failed,
+            damaged=entry.damaged,
             missing=entry.gaps.missing,
             missing_share=entry.gaps.share,
             input_hz=entry.input_rate.per_s(now_s),

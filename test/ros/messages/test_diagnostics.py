@@ -139,7 +139,7 @@ def test_reading(told, runtime, transport, show, eventually, photograph):
     values = values_of(statuses["/left"])
     assert list(values) == [
         *("input rate", "output rate", "latency p50", "latency p95"),
-        *("received", "dropped", "failed", "missing", "faces"),
+        *("received", "dropped", "failed", "damaged", "missing", "faces"),
     ]
     for name in ("input rate", "output rate"):
         assert 0 < float(values[name].removesuffix(" Hz")) <= 2

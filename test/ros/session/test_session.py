@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from session_bench import REPEATABLE, SETTINGS, S, broken, frame
 
 from aue_crl_core import facs
 from aue_crl_core.dynamics.readings import EventPhase
+from aue_crl_ros.messages import damage
 from aue_crl_ros.messages.image_decoding import pending_frame
 from aue_crl_ros.session.session import REPEAT_COMPLAINT_S
 
@@ -110,6 +112,24 @@ def test_an_image_that_cannot_be_decoded_is_reported_and_the_others_go_on(bench,
     assert [o.camera for o in bench.session.step(0)] == ["/left"]
     assert bench.logged == [("warn", "/broken: an image could not be used: half a JPEG")]
     assert bench.session.statistics.snapshot()["/broken"].failed == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux's files in memory")
+def test_a_damaged_jpeg_is_read_as_far_as_it_goes_counted_and_told_once(bench, photograph, monkeypatch):
+    monkeypatch.setattr(damage, "_held", [os.memfd_create("what decoders say")])
+    data = bytearray(cv2.imencode(".jpg", photograph[..., ::-1])[1].tobytes())
+    data[-4000:-3900] = bytes(100)  # near the image's end
+    stamp = SimpleNamespace(sec=1, nanosec=0)
+    message = SimpleNamespace(header=SimpleNamespace(stamp=stamp), format="jpeg", data=bytes(data))
+    for _ in range(3):
+        stamp.sec += 1
+        bench.session.offer(pending_frame(message, "/left", compressed=True))
+        assert len(bench.session.step(0)[0].faces) == 1
+    seen = bench.session.statistics.snapshot()["/left"]
+    assert (seen.damaged, seen.processed, seen.failed) == (3, 3, 0)
+    ((level, text),) = bench.logged
+    assert level == "warn"
+    assert text.startswith("/left: an image is damaged, and was read as far as it goes: Corrupt JPEG data")
 
 
 def test_an_array_that_is_no_image_is_such_an_image_too(bench):

@@ -163,12 +163,13 @@ class DatasetIndex:
             raise DatasetError(f"no index at {path}; make one with: aue-crl prepare LAYOUT ROOT --output {path}")
         try:
             table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
+            names = table.schema.names
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{path} is not a whole Parquet file: {error}") from error
         about = _about(table.schema, path)
         schema = _schema(pa)
         for name in _LATER_COLUMNS:
-            if name not in table.schema.names:
+            if name not in names:
                 table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
         missing = [name for name in schema.names if name not in table.schema.names]
         if missing:

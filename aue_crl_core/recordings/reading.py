@@ -89,10 +89,11 @@ def _parquet(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], str | No
         table = file.read(columns=[*wanted, "action_units", "state"])
         if "landmarks" in file.schema_arrow.names:
             table = table.append_column("landmarks", pa.nulls(table.num_rows))
+        rows = table.to_pylist()
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
         raise DatasetError(f"{path} is not a whole Parquet file: {error}") from error
     log = metadata.get(METADATA_KEY.encode())
-    named = ((f"{path}, row {number}", row) for number, row in enumerate(table.to_pylist(), start=1))
+    named = ((f"{path}, row {number}", row) for number, row in enumerate(rows, start=1))
     return named, None if log is None else log.decode("utf-8", "replace")
 
 

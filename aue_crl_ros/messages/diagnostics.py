@@ -62,10 +62,10 @@ def _camera_status(messages: Messages, name: str, hardware: str, s: CameraStatis
         level, text = WARN, f"no image {since}: does the camera publish, on this topic, of this type?"
     elif s.failed:
         level, text = WARN, f"{s.failed} images could not be decoded; the log says why"
-    elif s.damaged:
-        level, text = WARN, f"{s.damaged} images were damaged, and read as far as they go; the log says why"
     elif missing:
         level, text = WARN, missing
+    elif s.damaged:
+        level, text = WARN, f"{s.damaged} images were damaged, and read as far as they go; the log says why"
     else:
         level, text = OK, f"{s.output_hz:.1f} of {s.input_hz:.1f} images a second"
     values = {

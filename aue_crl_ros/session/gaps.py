@@ -50,6 +50,7 @@ class StampGaps:
     def pause(self) -> None:
         """No image is awaited until the next one arrives."""
         self._last_ns = 0
+        self.share = 0.0
 
 
 def _left_out(steps: float) -> int:

@@ -56,18 +56,15 @@ class RosTransport:
     @property
     def buffer_remedy(self) -> str:
         """Cyclone DDS asks for all that it may have (`cyclone.LARGE_BUFFERS`); Fast DDS takes the usual size."""
-        return receive_buffers.REMEDY if self._is_cyclone else receive_buffers.REMEDY_OF_DEFAULT
+        cyclone = get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
+        return receive_buffers.REMEDY if cyclone else receive_buffers.REMEDY_OF_DEFAULT
 
     @property
     def image_remedy(self) -> str:
         """Fast DDS loses them in the sender's shared memory, which no reader can enlarge."""
-        if self._is_cyclone:
+        if "fastrtps" not in get_rmw_implementation_identifier():
             return self.buffer_remedy
         return f"start the camera with FASTRTPS_DEFAULT_PROFILES_FILE={share(FAST_DDS_PROFILE)}"
-
-    @property
-    def _is_cyclone(self) -> bool:
-        return get_rmw_implementation_identifier() == "rmw_cyclonedds_cpp"
 
     def now_ns(self) -> int:
         """The node's clock, simulated with `use_sim_time`."""

@@ -137,6 +137,12 @@ def test_a_missing_column_is_named(written):
         DatasetIndex.read(path)
 
 
+def test_a_column_whose_name_is_not_utf_8_is_refused(written):
+    written.write_bytes(written.read_bytes().replace(b"arousal", b"arous\xcbl"))
+    with pytest.raises(DatasetError, match="is not a whole Parquet file: 'utf-8' codec"):
+        DatasetIndex.read(written)
+
+
 def test_an_index_from_before_action_units_is_read(written):
     path = _rewritten(written, lambda table: table.drop_columns(["action_units"]))
     assert DatasetIndex.read(path).records == (Record("a.jpg", "train", label=0, votes=(1, 0, 0, 0, 0, 0, 0)),)

@@ -76,6 +76,8 @@ def test_the_share_is_that_of_the_last_images():
     for number in [i for i in range(200) if i % 4]:
         gaps.note(START_NS + number * 10**9 // HZ)
     assert gaps.share == pytest.approx(0.25, abs=0.02)
+    gaps.pause()
+    assert gaps.share == 0
     for number in range(200, 300):
         gaps.note(START_NS + number * 10**9 // HZ)
     assert gaps.share == 0

@@ -232,6 +232,8 @@ def train(chosen: argparse.Namespace) -> None:
     if empty.layout != NO_FACES:
         raise SystemExit(f"--empty must be an index of layout {NO_FACES}, got {empty.layout}")
     data = Scenes([DatasetIndex.read(p) for p in chosen.faces], empty, 1 << 24, chosen.seed)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)  # one for the network, one for the pictures: more only wait for each other
     loader = DataLoader(data, 32, num_workers=1, prefetch_factor=8)
     torch.manual_seed(chosen.seed)
     network = DetectorNet().to(memory_format=torch.channels_last)

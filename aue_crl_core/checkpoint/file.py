@@ -157,6 +157,8 @@ def load_network(path: str | Path, device: str = "cpu") -> tuple[FaceNetwork, Ch
     info = read_info(path)
     tensors = _tensors(path)
     prior = tensors.pop(PRIOR_KEY, tensors.get(_PRIOR_INSIDE))
+    if info.config.method != "aue_crl":  # written before these networks had a bias beside their temperature
+        tensors.setdefault("bias", torch.zeros(len(info.classes)))
     _check_fit(tensors, info.config, path)
     network = build_network(info.config)
     network.load_state_dict(tensors)

@@ -39,6 +39,9 @@ COMMANDS: Final = {
     "report": _Row(
         "aue_crl_core.cli.report", "Turn the rows of run, or a bag, into a page, tidy tables and ELAN files."
     ),
+    "calibrate": _Row(
+        "aue_crl_core.cli.calibrate", "Fit the confidences of weights to labelled faces, without training."
+    ),
     "export": _Row("aue_crl_core.cli.export", "Turn a checkpoint into ONNX files for the run-time engine."),
     "import-upstream": _Row("aue_crl_core.cli.import_upstream", "Turn a checkpoint of the authors' code into ours."),
     "bag": _Row("aue_crl_core.cli.bag", "Write a ROS bag again with the expression topics added."),

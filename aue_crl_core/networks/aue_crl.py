@@ -12,7 +12,7 @@ from aue_crl_core.networks.backbone import build_backbone
 from aue_crl_core.networks.expression_branch import ExpressionBranch
 from aue_crl_core.networks.fusion import Fusion
 from aue_crl_core.networks.landmark_net import LandmarkNet
-from aue_crl_core.networks.network import FaceNetwork, NetworkOutput
+from aue_crl_core.networks.network import Correction, FaceNetwork, NetworkOutput
 
 
 class AueCrl(FaceNetwork):
@@ -59,8 +59,9 @@ class AueCrl(FaceNetwork):
         self._check(images, None)
         return self.expression_branch(self.backbone(images))[1]
 
-    def divide_logits(self, expression: float, fused: float) -> None:
-        """See `FaceNetwork`: by scaling the classifiers, so that the network's form stays."""
-        for part, temperature in ((self.expression_branch, expression), (self.fusion, fused)):
-            for parameter in part.classifier.parameters():
-                parameter.data.div_(temperature)
+    @torch.no_grad()
+    def correct_logits(self, expression: Correction, fused: Correction) -> None:
+        """See `FaceNetwork`: in the classifiers' weights, so that the network's form stays."""
+        for part, correction in ((self.expression_branch, expression), (self.fusion, fused)):
+            part.classifier.weight.div_(correction.temperature)
+            part.classifier.bias.div_(correction.temperature).add_(correction.bias)

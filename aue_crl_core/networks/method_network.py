@@ -10,7 +10,7 @@ from aue_crl_core.methods.method import HeadOutput, Method
 from aue_crl_core.networks.backbone import build_backbone
 from aue_crl_core.networks.landmark_net import LandmarkNet
 from aue_crl_core.networks.layers import Luminance
-from aue_crl_core.networks.network import FaceNetwork, NetworkOutput
+from aue_crl_core.networks.network import Correction, FaceNetwork, NetworkOutput
 
 
 class MethodNetwork(FaceNetwork):
@@ -23,6 +23,7 @@ class MethodNetwork(FaceNetwork):
         self.head = method.head(config, self.backbone.channels)
         self.luminance = Luminance() if method.input == "grey" else None
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("bias", torch.zeros(len(config.expressions)))
         self.landmark_net = LandmarkNet()
         self.landmark_net.eval()
 
@@ -31,7 +32,7 @@ class MethodNetwork(FaceNetwork):
         self._check(images, points)
         if points is None:
             points = self.find_points(images)
-        logits = self.head_output(images, points).logits / self.temperature
+        logits = self.head_output(images, points).logits / self.temperature + self.bias
         nothing = logits[:, :0]
         return NetworkOutput(logits, logits, nothing, nothing, points)
 
@@ -41,6 +42,7 @@ class MethodNetwork(FaceNetwork):
             images = self.luminance(images)
         return self.head(self.backbone(images), points, images)
 
-    def divide_logits(self, expression: float, fused: float) -> None:
+    def correct_logits(self, expression: Correction, fused: Correction) -> None:
         """See `FaceNetwork`; the two are the same here."""
-        self.temperature.mul_(fused)
+        self.temperature.mul_(fused.temperature)
+        self.bias.div_(fused.temperature).add_(fused.bias)

@@ -30,6 +30,14 @@ class NetworkOutput(NamedTuple):
     points: Tensor
 
 
+class Correction(NamedTuple):
+    """What makes a classifier's logits say what they mean: they are divided by `temperature`, then `bias` (float32 C,
+    label order) is added."""
+
+    temperature: float
+    bias: Tensor
+
+
 class FaceNetwork(nn.Module):
     """A network with a trunk `backbone` and a `landmark_net`; subclasses say what lies between.
 
@@ -49,8 +57,8 @@ class FaceNetwork(nn.Module):
         self.landmark_net.eval()
         return self
 
-    def divide_logits(self, expression: float, fused: float) -> None:
-        """Make the network less sure: both kinds of logits are divided by these temperatures from now on."""
+    def correct_logits(self, expression: Correction, fused: Correction) -> None:
+        """Both kinds of logits are corrected like this from now on."""
         raise NotImplementedError
 
     @torch.no_grad()

@@ -92,6 +92,7 @@ class StageRun:
         frequency = log_frequency(sets[0], len(network.config.expressions)).to(context.device)
         self._criterion = criterion = stage.criterion(network.config).to(context.device)
         processes.copy_from_first(criterion.state_dict().values())
+        self._adjustment = config.logit_adjustment * frequency
         setting = Setting(config, prior, frequency, processes, criterion)
         weights, tables = stage.prepare(network, prior, training=True)
         optimizer = _optimizer(config, weights, [*tables, *criterion.parameters()], self._schedule.lr)
@@ -176,7 +177,7 @@ class StageRun:
             self._save(paths.last(stage.name))
         if stage.calibrated:
             loader = make_loader(self._sets[1], context.config, context.device, None)
-            calibrate(paths.candidate(stage.name), loader, context.device)
+            calibrate(paths.candidate(stage.name), loader, context.device, self._adjustment)
         paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
         wrap_up(paths, stage.name)
         context.reporter.finished(stage.name, self._progress.epoch, self._progress.epoch < self._schedule.epochs)

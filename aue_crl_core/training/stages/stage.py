@@ -81,7 +81,7 @@ class Stage:
     keeps_stem: bool = False
     """Whether the trunk's part up to its stride-4 map stays frozen."""
     calibrated: bool = False
-    """Whether its checkpoint gets temperatures."""
+    """Whether its checkpoint is calibrated."""
     criterion: Callable[[ModelConfig], nn.Module] = lambda config: nn.Identity()
     """What its loss has a state of, such as the centres of classes; used in training only."""
 

@@ -1,1 +1,1 @@
-"""Weights before, during and after a stage: where it starts, their average, their temperatures."""
+"""Weights before, during and after a stage: where it starts, their average, their calibration."""

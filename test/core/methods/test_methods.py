@@ -9,9 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file  # noqa: E402
+
+from aue_crl_core.checkpoint import CheckpointInfo, load_network, read_info, save_network  # noqa: E402
+from aue_crl_core.checkpoint.file import METADATA_KEY, write_tensors  # noqa: E402
 from aue_crl_core.config import MethodName, model_config  # noqa: E402
 from aue_crl_core.methods import METHODS  # noqa: E402
 from aue_crl_core.networks import AueCrl, build_network  # noqa: E402
+from aue_crl_core.networks.network import Correction  # noqa: E402
 
 OTHERS = [name for name in METHODS if name != "aue_crl"]
 
@@ -38,12 +43,24 @@ def test_a_batch_of_two_has_logits_and_no_action_units(name, small_model):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_temperature_changes_how_sure_it_is_and_not_what_it_says(name, small_model):
+def test_corrections_of_its_logits_add_up(name, small_model):
     network = build_network(small_model(name)).eval()
     images = torch.randn(2, 3, 32, 32)
     before = network(images).fused_logits
-    network.divide_logits(expression=2.0, fused=2.0)
-    torch.testing.assert_close(network(images).fused_logits, before / 2)
+    bias = torch.arange(7.0)
+    for _ in range(2):
+        network.correct_logits(expression=Correction(2.0, bias), fused=Correction(2.0, bias))
+    torch.testing.assert_close(network(images).fused_logits, (before / 2 + bias) / 2 + bias)
+
+
+def test_weights_from_before_there_were_biases_can_be_read(small_model, tmp_path):
+    network = build_network(small_model("center")).eval()
+    path = tmp_path / "center.safetensors"
+    save_network(path, network, CheckpointInfo(network.config, "expression"))
+    tensors, info = load_file(path), read_info(path)
+    del tensors["bias"]
+    write_tensors(path, tensors, {METADATA_KEY: info.to_json()})
+    assert load_network(path)[0].bias.tolist() == [0.0] * 7
 
 
 @pytest.mark.parametrize("name", ["softmax", "center", "island"])

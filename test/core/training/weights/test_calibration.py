@@ -1,4 +1,4 @@
-"""Temperature scaling changes how sure the network is, never what it says."""
+"""Calibration makes the answers as likely as they are right, and of each class as often as it comes."""
 
 from __future__ import annotations
 
@@ -14,57 +14,93 @@ from aue_crl_core.checkpoint import CheckpointInfo, load_network, read_info, sav
 from aue_crl_core.config import model_config  # noqa: E402
 from aue_crl_core.data.dataset import Sample  # noqa: E402
 from aue_crl_core.networks.build import build_network  # noqa: E402
+from aue_crl_core.training.loop import normalise  # noqa: E402
 from aue_crl_core.training.weights.calibration import (  # noqa: E402
     calibrate,
-    fit_temperature,
+    fit_correction,
     risk_over_coverage,
     uncertain_below,
 )
 
 
+def _drawn(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return torch.multinomial(logits.softmax(dim=1), 1, generator=generator).squeeze(1)
+
+
 @settings(max_examples=10, deadline=None)
-@given(st.floats(0.4, 2.5))
-def test_the_temperature_of_labels_drawn_at_it_is_found(temperature: float) -> None:
+@given(st.floats(0.4, 2.5), st.lists(st.floats(-1, 1), min_size=7, max_size=7))
+def test_the_correction_of_labels_drawn_at_it_is_found(temperature: float, bias: list[float]) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(20_000, 7, generator=generator)
-    labels = torch.multinomial((logits / temperature).softmax(dim=1), 1, generator=generator).squeeze(1)
-    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
+    truth = torch.tensor(bias)
+    labels = _drawn(logits / temperature + truth, generator)
+    found = fit_correction(logits, labels, torch.zeros(7))
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    torch.testing.assert_close(found.bias - found.bias.mean(), truth - truth.mean(), atol=0.15, rtol=0)
+
+
+def test_rare_classes_are_favoured_as_much_as_training_meant_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.tensor([0.6, 0.3, 0.1])
+    evidence = torch.randn(20_000, 3, generator=generator)
+    labels = _drawn(evidence + shares.log(), generator)
+    plain = fit_correction(evidence, labels, torch.zeros(3)).bias
+    balanced = fit_correction(evidence, labels, shares.log()).bias
+    torch.testing.assert_close(plain - plain.mean(), shares.log() - shares.log().mean(), atol=0.1, rtol=0)
+    torch.testing.assert_close(balanced - balanced.mean(), torch.zeros(3), atol=0.1, rtol=0)
+
+
+def test_a_class_that_nobody_shows_keeps_nearly_its_own_bias() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(400, 3, generator=generator)
+    logits[:, 2] -= 2
+    labels = _drawn(logits[:, :2], generator)
+    assert -4 < float(fit_correction(logits, labels, torch.zeros(3)).bias[2]) < -1
 
 
 @pytest.mark.parametrize(("right", "bound"), [(True, 0.2), (False, 5.0)])
-def test_it_stays_within_its_bounds(right: bool, bound: float) -> None:
+def test_the_temperature_stays_within_its_bounds(right: bool, bound: float) -> None:
     logits = torch.eye(7)
     labels = torch.arange(7) if right else (torch.arange(7) + 1) % 7
-    assert fit_temperature(logits, labels) == pytest.approx(bound, rel=1e-3)
+    assert fit_correction(logits, labels, torch.zeros(7)).temperature == pytest.approx(bound, rel=1e-3)
 
 
-def test_calibrating_keeps_decisions_and_is_done_after_one_call(tmp_path: Path) -> None:
+def test_a_checkpoint_is_corrected_in_its_classifiers_and_a_second_call_finds_nothing_more(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = tmp_path / "net.safetensors"
     network = build_network(model_config("edge")).eval()
     save_network(path, network, CheckpointInfo(network.config, "fusion", metrics={"accuracy": 0.5}))
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (24, 3, 96, 96), dtype=torch.uint8, generator=generator)
-    target = torch.eye(7)[torch.randint(0, 7, (24,), generator=generator)]
-    batch = Sample(images, target, torch.rand(24, 68, 2, generator=generator) * 96, torch.ones(24, dtype=torch.bool))
+    points = torch.rand(24, 68, 2, generator=generator) * 96
+    said = network(normalise(images, network.config.preprocessing), points)
+    target = torch.eye(7)[_drawn((said.fused_logits - said.fused_logits.mean(dim=0)).detach() * 5, generator)]
+    loader = [Sample(images, target, points, torch.ones(24, dtype=torch.bool))] * 20
 
-    first = calibrate(path, [batch], "cpu")
+    first = calibrate(path, loader, "cpu", torch.zeros(7))
     calibrated = load_network(path)[0]
-    second = calibrate(path, [batch], "cpu")
+    second = calibrate(path, loader, "cpu", torch.zeros(7))
+    again = load_network(path)[0]
 
-    for branch in ("expression_branch.classifier", "fusion.classifier"):
+    for name, branch in (("expression", "expression_branch.classifier"), ("fused", "fusion.classifier")):
         before, after = network.get_submodule(branch), calibrated.get_submodule(branch)
-        temperature = first["expression_temperature" if branch.startswith("expression") else "fused_temperature"]
+        temperature, bias = getattr(first, name)
         torch.testing.assert_close(after.weight * temperature, before.weight)
-        torch.testing.assert_close(after.bias * temperature, before.bias)
-    at_bounds = {0.2, 5.0}
-    assert all(v == pytest.approx(1, rel=0.02) or first[k] in at_bounds for k, v in second.items())
-    curve = read_info(path).metrics["risk_over_coverage"]
+        torch.testing.assert_close(after.bias, before.bias / temperature + bias)
+    inputs = normalise(images, network.config.preprocessing), points
+    before, after, last = (net(*inputs).fused_logits.softmax(dim=1) for net in (network, calibrated, again))
+    assert float((after - before).detach().abs().max()) > 0.1
+    torch.testing.assert_close(last, after, atol=0.03, rtol=0)
+    metrics = read_info(path).metrics
+    curve = metrics["risk_over_coverage"]
     assert [row["coverage"] for row in curve] == sorted((row["coverage"] for row in curve), reverse=True)
     assert 0 < calibrated.config.uncertain_below < 1
-    assert read_info(path).config.uncertain_below == pytest.approx(calibrated.config.uncertain_below, abs=0.02)
-    assert read_info(path).metrics["accuracy"] == 0.5
-    assert read_info(path).metrics["fused_temperature"] == pytest.approx(second["fused_temperature"])
+    assert read_info(path).config.uncertain_below == pytest.approx(again.config.uncertain_below)
+    assert metrics["accuracy"] == 0.5
+    assert first.faces == 480
+    assert first.accuracy_before <= first.accuracy == second.accuracy_before
+    assert metrics["fused_temperature"] == pytest.approx(second.fused.temperature)
+    assert metrics["fused_bias"] == pytest.approx(second.fused.bias.tolist(), abs=1e-4)
 
 
 CONFIDENCES = torch.tensor([0.9, 0.2, 0.8, 0.3, 0.7])

@@ -1,0 +1,81 @@
+"""`aue-crl calibrate`: weights that say of the faces at hand how sure they may be, without training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from aue_crl_core.cli.console import out
+from aue_crl_core.config import require
+from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+
+
+def command(
+    data: Annotated[
+        list[Path], typer.Option("--data", help="An index that prepare wrote; may be given several times.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The checkpoint to write: .safetensors.")
+    ],
+    weights: Annotated[
+        str, typer.Option(help="A shipped name, a .safetensors file, or a training run's directory.")
+    ] = "edge",
+    split: Annotated[
+        str, typer.Option(help="The faces to calibrate on: not those that the weights learned.")
+    ] = "valid",
+    favour_rare: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="0: every expression as often as it comes in train (else in this split); 1: as if all came equally "
+            "often. What --stage fusion and joint do is the config's logit_adjustment.",
+        ),
+    ] = 0.25,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Fit one temperature and a bias per expression to labelled faces, as training does at its end, and write the
+    weights with them; then `aue-crl export` them."""
+    require(output.suffix == ".safetensors", "--output", "end in .safetensors", str(output))
+    require(0 <= favour_rare <= 1, "--favour-rare", "be in [0, 1]", favour_rare)
+    try:
+        from aue_crl_core.checkpoint import combine, load_network
+        from aue_crl_core.data.dataset import FaceDataset
+        from aue_crl_core.training.batches.loading import log_frequency, make_loader
+        from aue_crl_core.training.config import TrainConfig
+        from aue_crl_core.training.weights.calibration import calibrate
+    except ImportError as error:
+        package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
+        raise MissingDependencyError(package, "train", "calibration", import_failure(error, package)) from error
+    from aue_crl_core.data.index import DatasetIndex
+    from aue_crl_core.engines import find_weights
+
+    indices = [DatasetIndex.read(path) for path in data]
+    checkpoint = find_weights(weights, "torch")
+    config = load_network(checkpoint)[1].config
+    for path, index in zip(data, indices, strict=True):
+        if index.vocabulary != config.vocabulary:
+            raise ConfigError(f"{path} has the {index.vocabulary} vocabulary, {checkpoint} has {config.vocabulary}")
+    faces = FaceDataset([index.select(split) for index in indices], config.preprocessing)
+    known = [index.select("train" if "train" in index.splits() else split) for index in indices]
+    frequency = log_frequency(FaceDataset(known, config.preprocessing), len(config.expressions))
+    part = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        combine(checkpoint, None, part)
+        loader = make_loader(faces, TrainConfig(vocabulary=config.vocabulary), device, None)
+        done = calibrate(part, loader, device, favour_rare * frequency)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+    console = out()
+    console.print(Text(f"{output}: {output.stat().st_size / 1e6:.1f} MB"))
+    biases = ", ".join(f"{n} {b:+.2f}" for n, b in zip(config.expressions, done.fused.bias.tolist(), strict=True))
+    console.print(f"temperature {done.fused.temperature:.2f}; {biases}", soft_wrap=True)
+    console.print(
+        f"right on {done.faces} faces of {split}: {done.accuracy_before:.1%} before, {done.accuracy:.1%} now "
+        "(fitted on these very faces)",
+        soft_wrap=True,
+    )

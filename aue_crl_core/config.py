@@ -125,8 +125,10 @@ class ModelConfig:
     the region vectors alone), or log-odds that the network adds to the evidence of the picture, for which a layer of
     `evidence_dim` units sees region vectors, expression feature and face points. `uncertain_below`: no part of the
     shape, but of what the weights are worth: answers of less confidence are better not relied on (see
-    `training.weights.calibration`). `method`: AUE-CRL, or one that it is compared with (`methods`): that one's head on
-    the trunk, of which `feature_dim` and `dropout` are the only other settings.
+    `training.weights.calibration`). `top_channels` and `feature_rank`: channels of MobileNetV2's last map and rank of
+    the expression branch's convolution, where they were narrowed after training (`checkpoint.slim`). `method`: AUE-CRL,
+    or one that it is compared with (`methods`): that one's head on the trunk, of which `feature_dim` and `dropout` are
+    the only other settings.
     """
 
     backbone: ModelName = "resnet101"
@@ -146,6 +148,8 @@ class ModelConfig:
     knowledge: Knowledge = "targets"
     evidence_dim: int = 192
     uncertain_below: float = 0.4
+    top_channels: int | None = None
+    feature_rank: int | None = None
     method: MethodName = "aue_crl"
 
     def __post_init__(self) -> None:
@@ -158,6 +162,11 @@ class ModelConfig:
         require(self.vocabulary in ("basic", "compound"), "vocabulary", "be basic or compound", self.vocabulary)
         for name in ("feature_dim", "region_channels", "region_dim", "fusion_dim", "evidence_dim"):
             require(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
+        for name in ("top_channels", "feature_rank"):
+            width = getattr(self, name)
+            require(width is None or width >= 1, name, "be None or at least 1", width)
+        may_narrow = self.top_channels is None or self.backbone == "mobilenet_v2"
+        require(may_narrow, "top_channels", "be None but for mobilenet_v2", self.top_channels)
         require(len(self.decoder_channels) == 3, "decoder_channels", "have 3 values", self.decoder_channels)
         require(
             self.decoder_upsampling in ("deconvolution", "nearest"),

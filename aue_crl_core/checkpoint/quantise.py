@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.engines.base import EngineOutput
-from aue_crl_core.engines.onnx import OnnxEngine, int8_path
+from aue_crl_core.engines.base import Engine, EngineOutput
+from aue_crl_core.engines.onnx import int8_path
 from aue_crl_core.hashing import seal
 from aue_crl_core.onnx_session import load_onnxruntime
 from aue_crl_core.whole_file import whole_file
@@ -31,7 +31,7 @@ Feed = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of int8 with float32 on `faces` faces: the share with the same label, and the mean absolute and the largest
+    """Of two forms of a network on `faces` faces: the share with the same label, and the mean absolute and the largest
     difference of a probability: an action unit's, or an expression's where the network knows no action units."""
 
     faces: int
@@ -103,9 +103,8 @@ def face_batches(index: DatasetIndex, preprocessing: Preprocessing, most: int | 
             yield {"images": images, "points": np.stack([sample.points.numpy() for sample in samples])}
 
 
-def agreement(model: Path, batches: Iterator[Feed]) -> Agreement:
-    """Of MODEL.int8.onnx with MODEL.onnx."""
-    engines = OnnxEngine(model), OnnxEngine(model, precision="int8")
+def agreement(engines: tuple[Engine, Engine], batches: Iterator[Feed]) -> Agreement:
+    """Of a network in one form with itself in another."""
     outputs: list[list[EngineOutput]] = [[], []]
     for feed in batches:
         for engine, seen in zip(engines, outputs, strict=True):

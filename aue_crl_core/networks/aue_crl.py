@@ -21,7 +21,9 @@ class AueCrl(FaceNetwork):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.backbone = build_backbone(config)
-        self.expression_branch = ExpressionBranch(self.backbone.channels, config.feature_dim, len(config.expressions))
+        self.expression_branch = ExpressionBranch(
+            self.backbone.channels, config.feature_dim, len(config.expressions), config.feature_rank
+        )
         self.action_unit_branch = ActionUnitBranch(self.backbone.channels, config)
         self.prior_odds = PriorOdds(config.vocabulary) if config.knowledge == "odds" else None
         self.fusion = Fusion(config)

@@ -58,18 +58,23 @@ class ResNetBackbone(nn.Module):
 class MobileNetBackbone(nn.Module):
     """torchvision's MobileNetV2 (Sandler et al., CVPR 2018) up to its last block; parameters keep torchvision's names.
 
-    It sees the luminance only (see `Luminance`).
+    It sees the luminance only (see `Luminance`). `top`: channels of the last map, instead of 320.
     forward: images float32 Bx3xHxW, normalised RGB, H and W multiples of 32 -> `Pyramid` with `channels`.
     Weights start random: nothing is downloaded.
     """
 
     _ENDS: Final = (4, 7, 14, 18)
+    _BLOCKS: Final = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2))
+    """Expansion, channels, repetitions and stride: table 2 of the paper, but for the last row."""
 
-    def __init__(self) -> None:
+    def __init__(self, top: int | None = None) -> None:
         super().__init__()
-        self.channels = _CHANNELS["mobilenet_v2"]
+        *rest, last = _CHANNELS["mobilenet_v2"]
+        self.channels: Channels = (*rest, top or last)
         self.luminance = Luminance()
-        self.features = torchvision.models.mobilenet_v2(weights=None).features[: self._ENDS[-1]]
+        blocks = [*map(list, self._BLOCKS), [6, top or last, 1, 1]]
+        net = torchvision.models.MobileNetV2(inverted_residual_setting=blocks)
+        self.features = net.features[: self._ENDS[-1]]
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
         """All that makes the stride-4 map."""
@@ -125,10 +130,14 @@ def build_backbone(config: ModelConfig) -> ResNetBackbone | MobileNetBackbone | 
     """The trunk that `config.backbone` names, with random weights."""
     if config.backbone == "edge":
         return EdgeBackbone()
-    return MobileNetBackbone() if config.backbone == "mobilenet_v2" else ResNetBackbone(_DEPTHS[config.backbone])
+    if config.backbone == "mobilenet_v2":
+        return MobileNetBackbone(config.top_channels)
+    return ResNetBackbone(_DEPTHS[config.backbone])
 
 
 def pyramid_shapes(config: ModelConfig) -> tuple[tuple[int, int, int], ...]:
     """CxHxW of the four maps of one image."""
     size = config.preprocessing.input_size
-    return tuple((c, size // s, size // s) for c, s in zip(_CHANNELS[config.backbone], _STRIDES, strict=True))
+    *rest, last = _CHANNELS[config.backbone]
+    channels = (*rest, config.top_channels or last)
+    return tuple((c, size // s, size // s) for c, s in zip(channels, _STRIDES, strict=True))

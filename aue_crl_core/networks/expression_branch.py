@@ -16,10 +16,12 @@ class ExpressionBranch(nn.Module):
     forward: `Pyramid` -> (feature float32 BxF, at least 0; logits float32 BxC, in label order).
     """
 
-    def __init__(self, channels: tuple[int, int, int, int], feature_dim: int, classes: int) -> None:
+    def __init__(
+        self, channels: tuple[int, int, int, int], feature_dim: int, classes: int, rank: int | None = None
+    ) -> None:
         super().__init__()
         self.norm = NeighbourNorm()
-        self.reduce = conv_bn_relu(sum(channels), feature_dim)
+        self.reduce = conv_bn_relu(sum(channels), feature_dim, rank=rank)
         self.classifier = nn.Linear(feature_dim, classes)
 
     def forward(self, pyramid: Pyramid) -> tuple[Tensor, Tensor]:

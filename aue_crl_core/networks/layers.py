@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A bias-free 3x3 convolution, batch normalisation, ReLU: BxIxHxW -> BxOx(H/stride)x(W/stride)."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+def conv_bn_relu(inputs: int, outputs: int, stride: int = 1, rank: int | None = None) -> nn.Sequential:
+    """A bias-free 3x3 convolution, batch normalisation, ReLU: BxIxHxW -> BxOx(H/stride)x(W/stride).
+
+    With `rank` the convolution has so many outputs, and a 1x1 convolution makes O of them.
+    """
+    convolutions = [nn.Conv2d(inputs, rank or outputs, 3, stride=stride, padding=1, bias=False)]
+    if rank is not None:
+        convolutions.append(nn.Conv2d(rank, outputs, 1, bias=False))
+    return nn.Sequential(*convolutions, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 def linear_bn_relu(inputs: int, outputs: int) -> nn.Sequential:

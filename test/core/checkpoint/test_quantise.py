@@ -44,7 +44,8 @@ def test_it_lies_beside_the_model_and_is_smaller(model, quantised):
 
 
 def test_it_says_nearly_what_float32_says_on_other_faces(model, quantised, index):
-    same = agreement(model, face_batches(index.select("valid"), OnnxEngine(model).config.preprocessing))
+    engines = OnnxEngine(model), OnnxEngine(model, precision="int8")
+    same = agreement(engines, face_batches(index.select("valid"), OnnxEngine(model).config.preprocessing))
     assert same.faces == sum(r.usable and r.points is not None for r in index.select("valid").records)
     assert same.same_label >= 0.9
     assert same.mean_difference < 0.05

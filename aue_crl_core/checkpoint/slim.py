@@ -23,8 +23,6 @@ SLIM_FACES: Final = 1024
 _TOP_SHARE: Final = 0.99
 _FEATURE_SHARE: Final = 0.995
 """Of the energy of the last map, and of the variance of the feature's convolution, so much is kept at least."""
-_LEAST_SIZE: Final = 1e-3
-"""Components that hardly vary are not blown up further than so."""
 _STEP: Final = 16
 """Widths are multiples of it: processors multiply so many numbers at once."""
 
@@ -77,14 +75,11 @@ def slim(network: FaceNetwork, batches: Iterable[Tensor]) -> AueCrl:
     kept = {k: v for k, v in network.state_dict().items() if not k.startswith("expression_branch.reduce.")}
     shapes = {k: v.shape for k, v in narrow.state_dict().items()}
     narrow.load_state_dict({k: v for k, v in kept.items() if shapes.get(k) == v.shape}, strict=False)
-    size = (axes.T @ top.second @ axes).diagonal().clamp(min=0).sqrt()
-    size = size.clamp(min=_LEAST_SIZE * float(size.max()))
-    _narrow_top(network, narrow, axes / size, top)
-    seen = axes * size
+    _narrow_top(network, narrow, axes, top)
     merge, own = (net.action_unit_branch.decoder.merge[0][0] for net in (network, narrow))
-    own.weight.copy_(_seen_through(merge.weight, seen))
+    own.weight.copy_(_seen_through(merge.weight, axes))
     reduce, own = (net.expression_branch.reduce[0] for net in (network, narrow))
-    own.weight.copy_(_combined(wide.T, _seen_through(reduce.weight, seen)))
+    own.weight.copy_(_combined(wide.T, _seen_through(reduce.weight, axes)))
     _narrow_feature(network, narrow, wide, feature.mean)
     return narrow
 
@@ -110,7 +105,7 @@ def _seen_through(weight: Tensor, axes: Tensor) -> Tensor:
 
 
 def _narrow_top(network: AueCrl, narrow: AueCrl, axes: Tensor, top: _Moments) -> None:
-    """The trunk's last convolution puts out components (of mean square 1) of the map, not its channels."""
+    """The trunk's last convolution puts out components of the map, not its channels."""
     old, new = network.backbone.features[-1].conv, narrow.backbone.features[-1].conv
     norm, own = old[-1], new[-1]
     assert isinstance(norm, nn.BatchNorm2d)

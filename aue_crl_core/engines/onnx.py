@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from aue_crl_core.config import ModelConfig, from_dict
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite, out_of_memory
-from aue_crl_core.engines.processor import multiplies_int8
+from aue_crl_core.engines.parts import BatchSession
+from aue_crl_core.engines.processor import multiplies_int8, processors
 from aue_crl_core.errors import CheckpointError, ConfigError, brief
 from aue_crl_core.facs import NUM_POINTS
 from aue_crl_core.onnx_session import make_session
@@ -38,9 +40,10 @@ def int8_path(path: Path) -> Path:
 
 
 class OnnxEngine:
-    """Two onnxruntime sessions over the files that `aue-crl export` writes.
+    """onnxruntime over the two files that `aue-crl export` writes.
 
-    `threads`: processor threads for one call (None: onnxruntime's own choice, all physical cores). `precision`: `fp32`;
+    `threads`: processor threads for one call (None: all that this process may use). Several faces are shared out to
+    them (`parts`). `precision`: `fp32`;
     `int8`, the expression network of MODEL.int8.onnx; `auto`, that where it is there and the device is a processor
     that multiplies eight-bit integers faster.
 
@@ -62,16 +65,23 @@ class OnnxEngine:
         self.precision = precision
         self._file = whole if precision == "int8" else path
         self._landmarks_file = landmarks_path(path)
-        self._expression = _session(self._file, device, threads)
-        self.config = _config(self._expression, self._file)
+        hands = (threads or processors()) if device == "cpu" else 1
+        self._pool = ThreadPoolExecutor(hands - 1, "faces") if hands > 1 else None
+
+        def open_model(file: Path) -> BatchSession:
+            single = None if self._pool is None else _session(file, device, 1)
+            return BatchSession(_session(file, device, threads), single, self._pool, hands)
+
+        self._expression = open_model(self._file)
+        self.config = _config(self._expression.whole, self._file)
         size = self.config.preprocessing.input_size
         classes, units = len(self.config.expressions), len(self.config.action_units)
         inputs = {"images": (size, size, 3), "points": (NUM_POINTS, 2)}
-        _check_form(self._expression, self._file, inputs, [(classes,), (classes,), (units,), (units,)])
-        self._landmarks = _session(self._landmarks_file, device, threads)
-        self.landmark_size = _side(self._landmarks)
+        _check_form(self._expression.whole, self._file, inputs, [(classes,), (classes,), (units,), (units,)])
+        self._landmarks = open_model(self._landmarks_file)
+        self.landmark_size = _side(self._landmarks.whole)
         crops = {"images": (self.landmark_size, self.landmark_size, 3)}
-        _check_form(self._landmarks, self._landmarks_file, crops, [(NUM_POINTS, 2), ()])
+        _check_form(self._landmarks.whole, self._landmarks_file, crops, [(NUM_POINTS, 2), ()])
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
@@ -82,9 +92,9 @@ class OnnxEngine:
         """See `Engine`."""
         return EngineOutput(*finite(self._run(self._expression, images=crops, points=points), self._file))
 
-    def _run(self, session: Any, **inputs: NDArray[Any]) -> Sequence[Floats]:
+    def _run(self, session: BatchSession, **inputs: NDArray[Any]) -> Sequence[Floats]:
         try:
-            return session.run(None, inputs)
+            return session.run(inputs)
         except Exception as error:
             if _NO_MEMORY.search(str(error)):
                 raise out_of_memory(self.device, len(inputs["images"]), error) from error
@@ -93,6 +103,8 @@ class OnnxEngine:
     def close(self) -> None:
         """See `Engine`."""
         del self._expression, self._landmarks
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
 
 
 def _session(path: Path, device: str, threads: int | None) -> Any:

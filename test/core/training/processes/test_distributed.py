@@ -80,7 +80,7 @@ def material(fer_root, tiny_config, tmp_path_factory) -> Path:
         cache_views=2,
         cache_dir=str(folder / "features"),
         landmark=schedule,
-        expression=Schedule(4, 0.001),
+        expression=Schedule(4, 0.0004),
         action_unit=schedule,
         fusion=Schedule(3, 0.001),
     )

@@ -104,7 +104,7 @@ class OnnxEngine:
         """See `Engine`."""
         del self._expression, self._landmarks
         if self._pool is not None:
-            self._pool.shutdown(wait=False)
+            self._pool.shutdown()
 
 
 def _session(path: Path, device: str, threads: int | None) -> Any:

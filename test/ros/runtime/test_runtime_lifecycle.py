@@ -19,6 +19,8 @@ from memory_transport import START_NS
 from onnxruntime import InferenceSession
 from runtime_bench import RESULTS, SETTINGS, ids
 
+from aue_crl_core.engines.parts import BatchSession
+
 
 def test_deactivated_it_drops_everything_and_can_begin_anew(make, transport, ask, photograph):
     runtime = make(hri=True)
@@ -56,7 +58,8 @@ def test_activating_and_deactivating_twice_is_once(make, transport):
 
 def networks_of(runtime):
     engine = runtime.session._analyzer.engine._engine
-    return [value for value in vars(engine).values() if isinstance(value, InferenceSession)]
+    models = [model for model in vars(engine).values() if isinstance(model, BatchSession)]
+    return [value for model in models for value in vars(model).values() if isinstance(value, InferenceSession)]
 
 
 def test_closed_it_has_no_topics_no_thread_and_no_network(make, transport, ask, photograph):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from aue_crl_core.checkpoint import load_network
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, finite, out_of_memory
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
+
+_NO_MEMORY: Final = ("can't allocate memory", "bad_alloc", "bad allocation", "could not create a")
+"""torch's, C++'s and oneDNN's words for it (that of a primitive or a memory object it has no room for)."""
 
 
 class TorchEngine:
@@ -53,8 +56,9 @@ class TorchEngine:
     def _run(self, module: nn.Module, *arrays: NDArray[Any]) -> list[Floats]:
         try:
             return [o.cpu().numpy() for o in module(*(torch.from_numpy(a).to(self.device) for a in arrays))]
-        except RuntimeError as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error):
+        except (RuntimeError, MemoryError) as error:
+            short = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
+            if short or any(words in str(error) for words in _NO_MEMORY):
                 raise out_of_memory(self.device, len(arrays[0]), error) from error
             raise
 

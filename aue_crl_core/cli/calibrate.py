@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from aue_crl_core.cli.console import out
 from aue_crl_core.config import require
 from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.whole_file import whole_file
 
 
 def command(
@@ -42,7 +42,7 @@ def command(
     require(output.suffix == ".safetensors", "--output", "end in .safetensors", str(output))
     require(0 <= favour_rare <= 1, "--favour-rare", "be in [0, 1]", favour_rare)
     try:
-        from aue_crl_core.checkpoint import combine, load_network
+        from aue_crl_core.checkpoint import combine, read_info
         from aue_crl_core.data.dataset import FaceDataset
         from aue_crl_core.training.batches.loading import log_frequency, make_loader
         from aue_crl_core.training.config import TrainConfig
@@ -55,21 +55,17 @@ def command(
 
     indices = [DatasetIndex.read(path) for path in data]
     checkpoint = find_weights(weights, "torch")
-    config = load_network(checkpoint)[1].config
+    config = read_info(checkpoint).config
     for path, index in zip(data, indices, strict=True):
         if index.vocabulary != config.vocabulary:
             raise ConfigError(f"{path} has the {index.vocabulary} vocabulary, {checkpoint} has {config.vocabulary}")
     faces = FaceDataset([index.select(split) for index in indices], config.preprocessing)
     known = [index.select("train" if "train" in index.splits() else split) for index in indices]
     frequency = log_frequency(FaceDataset(known, config.preprocessing), len(config.expressions))
-    part = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
+    loader = make_loader(faces, TrainConfig(vocabulary=config.vocabulary), device, None)
+    with whole_file(output) as part:
         combine(checkpoint, None, part)
-        loader = make_loader(faces, TrainConfig(vocabulary=config.vocabulary), device, None)
         done = calibrate(part, loader, device, favour_rare * frequency)
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
     console = out()
     console.print(Text(f"{output}: {output.stat().st_size / 1e6:.1f} MB"))
     biases = ", ".join(f"{n} {b:+.2f}" for n, b in zip(config.expressions, done.fused.bias.tolist(), strict=True))

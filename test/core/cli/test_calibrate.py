@@ -10,21 +10,14 @@ pytest.importorskip("pyarrow")
 from invoked import run  # noqa: E402
 
 from aue_crl_core.checkpoint import load_network  # noqa: E402
-from aue_crl_core.cli import calibrate, prepare  # noqa: E402
+from aue_crl_core.cli import calibrate  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.errors import ConfigError, DatasetError  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def index(fer_root, tmp_path_factory):
-    path = tmp_path_factory.mktemp("calibrate") / "fer.parquet"
-    run(prepare, "ferplus", fer_root, "--output", path, "--finder", "own")
-    return path
-
-
-def test_only_the_classifiers_change_and_what_was_fitted_is_written_down(index, tmp_path):
+def test_only_the_classifiers_change_and_what_was_fitted_is_written_down(fer_index, tmp_path):
     output = tmp_path / "mine.safetensors"
-    text = run(calibrate, "--data", index, "--output", output)
+    text = run(calibrate, "--data", fer_index, "--output", output)
     assert "right on" in text
     (old, _), (new, info) = load_network(find_weights("edge", "torch")), load_network(output)
     before, after = old.state_dict(), new.state_dict()
@@ -39,11 +32,11 @@ def test_only_the_classifiers_change_and_what_was_fitted_is_written_down(index, 
     assert [*tmp_path.iterdir()] == [output]
 
 
-def test_the_more_rare_expressions_are_favoured_the_surer_they_are_said(index, tmp_path):
+def test_the_more_rare_expressions_are_favoured_the_surer_they_are_said(fer_index, tmp_path):
     biases = []
     for share in (0, 1):
         output = tmp_path / f"{share}.safetensors"
-        run(calibrate, "--data", index, "--output", output, "--favour-rare", share)
+        run(calibrate, "--data", fer_index, "--output", output, "--favour-rare", share)
         biases.append(
             dict(zip(("disgust", "neutral"), load_network(output)[0].fusion.classifier.bias[[2, 6]], strict=True))
         )
@@ -59,8 +52,8 @@ def test_the_more_rare_expressions_are_favoured_the_surer_they_are_said(index, t
         (["--output", "mine.safetensors", "--split", "test"], DatasetError, "no split 'test'"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_nothing_is_written(index, tmp_path, monkeypatch, words, error, complaint):
+def test_what_cannot_be_done_is_said_and_nothing_is_written(fer_index, tmp_path, monkeypatch, words, error, complaint):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=complaint):
-        run(calibrate, "--data", index, *words)
+        run(calibrate, "--data", fer_index, *words)
     assert not [*tmp_path.iterdir()]

@@ -89,6 +89,7 @@ class FaceOutput:
     expression_probabilities: NDArray[np.float32]
     action_units: NDArray[np.float32]
     attention: NDArray[np.float32]
+    intensities: NDArray[np.float32]
     quality: FaceQuality
     sides: Sides = field(default_factory=dict)
 
@@ -120,6 +121,7 @@ class FaceAnalyzer:
         self.config = config or AnalyzerConfig()
         self.expressions = engine.config.expressions
         self.action_units = engine.config.action_units
+        self.intensity_units = engine.config.intensity_units
         self._preprocessing = engine.config.preprocessing
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         self._search = FaceSearch(detector)
@@ -260,6 +262,7 @@ class FaceAnalyzer:
                 out.expression_probabilities[i],
                 out.action_units[i],
                 out.attention[i],
+                out.intensities[i],
                 qualities[i],
                 sides[i],
             )
@@ -385,6 +388,7 @@ class FaceAnalyzer:
             attention=dict(zip(self.action_units, output.attention.tolist(), strict=True)),
             quality=output.quality,
             sides=output.sides,
+            intensities=dict(zip(self.intensity_units, output.intensities.tolist(), strict=True)),
         )
 
     def _state(self, confidence: float, quality: FaceQuality) -> PredictionState:

@@ -118,13 +118,14 @@ class ModelConfig:
     stride-2 deconvolution (paper) or nearest neighbour. `region_size`: side of an AU window on the stride-4 map.
     `region_channels`: outputs of a region's own convolution. `region_pool`: the window is average-pooled to this side
     before the region's linear layer (`None`: not pooled, as in the paper). `region_dim`: length of a region vector.
-    `upstream_region_order`: pair region vectors before fusion as the authors' code does, where they are stacked as
-    (AU, side) but viewed as (side, AU); needed only to reproduce its checkpoints. `attention`: how the AUs' scores
-    become weights, a softmax over the AUs (paper) or each one's sigmoid, as in the authors' network for compound
-    expressions. `knowledge`: what the prior is to the AU outputs, the targets that they are trained on (paper: they see
-    the region vectors alone), or log-odds that the network adds to the evidence of the picture, for which a layer of
-    `evidence_dim` units sees region vectors, expression feature and face points. `uncertain_below`: no part of the
-    shape, but of what the weights are worth: answers of less confidence are better not relied on (see
+    `upstream_region_order`: pair region vectors before fusion as the authors' code does, where they are stacked as (AU,
+    side) but viewed as (side, AU); needed only to reproduce its checkpoints. `attention`: how the AUs' scores become
+    weights, a softmax over the AUs (paper) or each one's sigmoid, as in the authors' network for compound expressions.
+    `knowledge`: what the prior is to the AU outputs, the targets that they are trained on (paper: they see the region
+    vectors alone), or log-odds that the network adds to the evidence of the picture, for which a layer of
+    `evidence_dim` units sees region vectors, expression feature and face points; `intensity_units`: FACS codes, in
+    order, of the AUs whose intensity that layer tells as well (`training.weights.intensity`). `uncertain_below`: no
+    part of the shape, but of what the weights are worth: answers of less confidence are better not relied on (see
     `training.weights.calibration`). `top_channels` and `feature_rank`: channels of MobileNetV2's last map and rank of
     the expression branch's convolution, where they were narrowed after training (`checkpoint.slim`). `method`: AUE-CRL,
     or one that it is compared with (`methods`): that one's head on the trunk, of which `feature_dim` and `dropout` are
@@ -147,6 +148,7 @@ class ModelConfig:
     attention: Literal["softmax", "sigmoid"] = "softmax"
     knowledge: Knowledge = "targets"
     evidence_dim: int = 192
+    intensity_units: tuple[int, ...] = ()
     uncertain_below: float = 0.4
     top_channels: int | None = None
     feature_rank: int | None = None
@@ -193,7 +195,12 @@ class ModelConfig:
         require(0 <= self.dropout < 1, "dropout", "be in [0, 1)", self.dropout)
         require(self.attention in ("softmax", "sigmoid"), "attention", "be softmax or sigmoid", self.attention)
         require(self.knowledge in get_args(Knowledge), "knowledge", "be targets or odds", self.knowledge)
-
+        units = tuple(unit for unit in facs.ACTION_UNITS if unit in self.intensity_units)
+        must = f"be among {brief(list(facs.ACTION_UNITS))}, ascending"
+        require(self.intensity_units == units, "intensity_units", must, self.intensity_units)
+        told = self.knowledge == "odds" and self.method == "aue_crl"
+        must = "be empty but with knowledge odds and method aue_crl"
+        require(told or not units, "intensity_units", must, self.intensity_units)
         methods = get_args(MethodName)
         require(self.method in methods, "method", f"be one of {', '.join(methods)}", self.method)
 

@@ -31,6 +31,8 @@ COMPOUND_EXPRESSIONS: Final = (
 """The 11 compound expressions in label order 0-10 (RAF-DB writes them 1-11)."""
 
 ACTION_UNITS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 16, 17, 20, 23, 24, 25, 26)
+MOST_INTENSITY: Final = 5.0
+"""An action unit's intensity is in [0, this]; FACS writes 1 to 5 as A to E."""
 """FACS codes of the 17 action units, in the order of every network output."""
 
 ACTION_UNIT_NAMES: Final = {

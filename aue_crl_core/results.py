@@ -110,7 +110,8 @@ def _records(results: Iterable[Result]) -> list[dict[str, object]]:
 
 def _layout(records: Sequence[dict[str, Any]]) -> TableLayout:
     expressions = tuple(records[0]["probabilities"]) if records else facs.BASIC_EXPRESSIONS
-    return TableLayout(expressions, sides=any("sides" in record for record in records))
+    told = dict.fromkeys(int(unit) for record in records for unit in record.get("intensities", ()))
+    return TableLayout(expressions, sides=any("sides" in record for record in records), intensities=tuple(told))
 
 
 def _without_pixels(frame: Frame) -> Frame:

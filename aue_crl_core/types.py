@@ -116,6 +116,7 @@ class FacePrediction:
     [0, 1]; `attention` FACS code -> weight, summing to 1; `landmarks` 68x2 float32 image pixels; `face_id` begins with
     a letter (REP-155). `sides`: side ("left", "right", the person's own) -> FACS code -> probability, for the AUs that
     are told apart by side; empty where that was not asked for, or the head is turned away. It is of this frame alone.
+    `intensities` FACS code -> how strong the action unit is, in [0, 5], for those of which the network tells it.
     """
 
     face_id: str
@@ -129,6 +130,7 @@ class FacePrediction:
     attention: Mapping[int, float] = field(default_factory=dict)
     quality: FaceQuality | None = None
     sides: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    intensities: Mapping[int, float] = field(default_factory=dict)
 
     def in_source(self, frame: Frame) -> FacePrediction:
         """The same with `box` and `landmarks` in pixels of the frame's source, where its image is a reduced one."""
@@ -155,6 +157,8 @@ class FacePrediction:
             "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in here.landmarks],
             "state": self.state,
         }
+        if self.intensities:
+            record["intensities"] = {str(unit): round(float(i), 2) for unit, i in self.intensities.items()}
         if self.sides:
             record["sides"] = {
                 side: {str(unit): round(float(p), 4) for unit, p in units.items()} for side, units in self.sides.items()

@@ -9,6 +9,8 @@ has blendshapes (`prepare` with the face mesh):
   faces of one expression, mean over the expressions with 30 faces or more, weighted by their faces;
 - `explained`: the share of the AU's variance that a linear map of the network's expression probabilities explains: 1
   says no more than the expression does;
+- `intensity`: Lin's concordance of the AU's intensity (0 to 5) with how strong the mesh shows it, on the scale of the
+  split's own faces, and the mean absolute difference;
 - `sides`: Spearman's correlation of the difference between left and right (`faces.sides`, in log-odds) with that of the
   blendshapes, over the faces that are turned little enough.
 
@@ -30,12 +32,13 @@ from labelled import labelled_faces
 from numpy.typing import NDArray
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
-from aue_crl_core.data.au_evidence import EVIDENCE, measurement
+from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, measurement, strengths
 from aue_crl_core.data.face_mesh import BLENDSHAPES
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.evaluation.au_metrics import compute_action_units
+from aue_crl_core.dynamics.neutral import NEUTRAL
+from aue_crl_core.evaluation.au_metrics import compute_action_units, concordance
 from aue_crl_core.faces.crop import cut, map_from_points
-from aue_crl_core.facs import ACTION_UNIT_NAMES, ACTION_UNITS
+from aue_crl_core.facs import ACTION_UNIT_NAMES, ACTION_UNITS, MOST_INTENSITY
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import FacePrediction, Image
 
@@ -87,6 +90,19 @@ def sides_follow(readings: Sequence[Reading], unit: int) -> float | None:
     return _spearman(odds[:, 0] - odds[:, 1], shown)
 
 
+def intensities_agree(readings: Sequence[Reading], index: DatasetIndex) -> dict[int, tuple[float, float]]:
+    """AU -> concordance with the mesh and mean absolute difference; {} where network or split tell none."""
+    known = [r for r in readings if r.record.blendshapes is not None and r.face.intensities]
+    neutral = np.array([index.classes[r.record.label] == NEUTRAL for r in known], dtype=bool)
+    if neutral.sum() < _LEAST_FACES:
+        return {}
+    blendshapes = np.array([r.record.blendshapes for r in known])
+    shown = MOST_INTENSITY * strengths(blendshapes, np.array([r.record.mesh_distances for r in known]), neutral)
+    said = np.array([[r.face.intensities[unit] for unit in INTENSITY_UNITS] for r in known])
+    pairs = zip(INTENSITY_UNITS, said.T, shown.T, strict=True)
+    return {unit: (concordance(ours, mesh), float(np.abs(ours - mesh).mean())) for unit, ours, mesh in pairs}
+
+
 def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     ranks = []
     for values in (a, b):
@@ -113,11 +129,12 @@ def text(readings: Sequence[Reading], index: DatasetIndex) -> str:
     labels = np.array([readings[i].record.label for i in known])
     coded = [r for r in readings if r.record.action_units is not None]
     human = compute_action_units([r.record.action_units for r in coded], units_of(coded)) if coded else None
+    strong = intensities_agree(readings, index)
     by_unit = {} if human is None else {u.unit: u for u in human.units}
     lines = [f"{len(readings)} faces, {len(known)} of them with the face mesh's evidence", ""]
     lines += [
-        "| AU | | follows | explained | mean | at least 0.5 | AUC | F1 | sides |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| AU | | follows | explained | mean | at least 0.5 | AUC | F1 | sides | intensity | off by |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     followed: list[float] = []
     for i, unit in enumerate(ACTION_UNITS):
@@ -128,11 +145,14 @@ def text(readings: Sequence[Reading], index: DatasetIndex) -> str:
         scores = by_unit.get(unit)
         cells = [value, shares[i], said[:, i].mean(), (said[:, i] >= 0.5).mean()]
         cells += [scores.auc if scores else None, scores.f1 if scores else None, sides_follow(readings, unit)]
+        cells += strong.get(unit, (None, None))
         lines.append(f"| {unit} | {ACTION_UNIT_NAMES[unit]} | " + " | ".join(_shown(c) for c in cells) + " |")
     for name, chosen in (("17", range(len(ACTION_UNITS))), (f"{len(SEEN)} that geometry shows", SEEN)):
         scores = [by_unit[ACTION_UNITS[i]] for i in chosen if ACTION_UNITS[i] in by_unit]
         cells = [_shown(c) for c in (np.mean([followed[i] for i in chosen]), shares[list(chosen)].mean())]
         cells += ["", "", _shown(_mean([s.auc for s in scores])), _shown(_mean([s.f1 for s in scores])), ""]
+        agreed = [strong[ACTION_UNITS[i]] for i in chosen] if strong and tuple(chosen) == SEEN else []
+        cells += [_shown(_mean([pair[part] for pair in agreed])) for part in range(2)]
         lines.append(f"| mean of {name} | | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

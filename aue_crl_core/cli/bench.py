@@ -105,7 +105,7 @@ class UntrainedEngine:
         """See `Engine`."""
         with self._torch.inference_mode():
             inputs = (self._torch.from_numpy(array).to(self.device) for array in (crops, points))
-            return EngineOutput(*(output.cpu().numpy() for output in self._network(*inputs)))
+            return EngineOutput.of([output.cpu().numpy() for output in self._network(*inputs)])
 
 
 def command(

@@ -38,7 +38,9 @@ def command(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
     """Fit one temperature and a bias per expression to labelled faces, as training does at its end, and write the
-    weights with them; then `aue-crl export` them."""
+    weights with them; then `aue-crl export` them.
+
+    Where the indices have what a face mesh shows, the intensities of action units are fitted to it, on split train."""
     require(output.suffix == ".safetensors", "--output", "end in .safetensors", str(output))
     require(0 <= favour_rare <= 1, "--favour-rare", "be in [0, 1]", favour_rare)
     try:
@@ -47,6 +49,7 @@ def command(
         from aue_crl_core.training.batches.loading import log_frequency, make_loader
         from aue_crl_core.training.config import TrainConfig
         from aue_crl_core.training.weights.calibration import calibrate
+        from aue_crl_core.training.weights.intensity import fit_intensities
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
         raise MissingDependencyError(package, "train", "calibration", import_failure(error, package)) from error
@@ -62,10 +65,12 @@ def command(
     faces = FaceDataset([index.select(split) for index in indices], config.preprocessing)
     known = [index.select("train" if "train" in index.splits() else split) for index in indices]
     frequency = log_frequency(FaceDataset(known, config.preprocessing), len(config.expressions))
-    loader = make_loader(faces, TrainConfig(vocabulary=config.vocabulary), device, None)
+    train_config = TrainConfig(vocabulary=config.vocabulary)
+    loader = make_loader(faces, train_config, device, None)
     with whole_file(output) as part:
         combine(checkpoint, None, part)
         done = calibrate(part, loader, device, favour_rare * frequency)
+        fitted = fit_intensities(part, indices, train_config, device)
     console = out()
     console.print(Text(f"{output}: {output.stat().st_size / 1e6:.1f} MB"))
     biases = ", ".join(f"{n} {b:+.2f}" for n, b in zip(config.expressions, done.fused.bias.tolist(), strict=True))
@@ -75,3 +80,7 @@ def command(
         "(fitted on these very faces)",
         soft_wrap=True,
     )
+    if fitted is not None:
+        agree = ", ".join(f"AU{unit} {value:.2f}" for unit, value in fitted.concordance.items())
+        told = f"intensities, fitted to the face mesh on {fitted.faces} faces of train; agreement with it on valid: "
+        console.print(told + agree, soft_wrap=True)

@@ -73,7 +73,8 @@ def command(
     chosen = choose_finder(finder)
     console = out()
     name = "none" if chosen is None else chosen.name
-    console.print(f"face points: {name}" + (" (mediapipe is not installed)" if name != finder == "auto" else ""))
+    missing = finder == "auto" and not importlib.util.find_spec("mediapipe")
+    console.print(f"face points: {name}" + (" (mediapipe is not installed)" if missing else ""))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err()) as bar:
         task = bar.add_task("faces", total=None)

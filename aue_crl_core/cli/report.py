@@ -36,8 +36,8 @@ def command(
 
     The page needs no network and shows faces at their peaks where the film is found; --no-pixels leaves them out. Of
     rows without face points, as run --private writes them, it shows none unless --pixels asks for them.
-    In the tables of --openface AU12_c is 1 from a probability of 0.5 on, and AU12_r five times the probability: that
-    fills OpenFace's range of 0 to 5, and is no intensity.
+    In the tables of --openface AU12_c is 1 from a probability of 0.5 on, and AU12_r the intensity, where the rows tell
+    it: 0 to 5 as OpenFace's, but not on its scale.
     """
     from aue_crl_core.recordings.page import WITHHELD
     from aue_crl_core.recordings.report import write_report

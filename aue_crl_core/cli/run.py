@@ -189,7 +189,7 @@ def command(
     )
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        layout = TableLayout(analyzer.expressions, every_frame, sides, points=not private)
+        layout = TableLayout(analyzer.expressions, every_frame, sides, not private, analyzer.intensity_units)
         sink = stack.enter_context(_open_output(output, layout)) if output else None
         over_time = None
         if course is not None:

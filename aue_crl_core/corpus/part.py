@@ -142,7 +142,9 @@ def _read(source: FrameSource, settings: CorpusSettings, target: Path) -> Outcom
     analyzer = FaceAnalyzer(loaded.engine, loaded.detector, settings.analyzer)  # of its own: ids begin anew
     if isinstance(source, VideoSource):
         source.threads = settings.threads
-    layout = TableLayout(analyzer.expressions, settings.every_frame, settings.analyzer.sides, settings.points)
+    layout = TableLayout(
+        analyzer.expressions, settings.every_frame, settings.analyzer.sides, settings.points, analyzer.intensity_units
+    )
     frames, faces, problem = 0, 0, ""
     with ParquetSink(target, layout) as sink:
         try:

@@ -6,6 +6,7 @@ Sources: Ekman, Friesen & Hager, *FACS* (2002), for what each AU does to the fac
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -113,6 +114,10 @@ EVIDENCE: Final[dict[int, Evidence]] = {
 }
 """AU -> its evidence."""
 
+INTENSITY_UNITS: Final = tuple(unit for unit in ACTION_UNITS if EVIDENCE[unit].sight == "seen")
+"""AUs of which a face mesh tells how strong they are."""
+
+_STRONGEST: Final = 0.01
 _FAINT: Final = 0.01
 """Blendshapes are taken as log(value + this): most lie near 0, where their steps matter."""
 
@@ -125,21 +130,51 @@ def raw_scores(blendshapes: NDArray[np.floating], distances: NDArray[np.floating
     Each score has mean 0 and deviation 1 over these faces, which must be of one dataset: how far a measurement goes
     depends on how sharp its pictures are.
     """
-    columns = []
-    for unit in ACTION_UNITS:
-        total = np.zeros(len(blendshapes))
-        for name, weight in EVIDENCE[unit].measures:
-            total += weight * _standard(measurement(name, blendshapes, distances))
-        columns.append(_standard(total))
-    return np.stack(columns, axis=1)
+    return _scores(ACTION_UNITS, blendshapes, distances, measurement)
+
+
+def strengths(
+    blendshapes: NDArray[np.floating], distances: NDArray[np.floating], neutral: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """How strong each of `INTENSITY_UNITS` is on N faces of one dataset (see `raw_scores`), float32 Nx11 in [0, 1].
+
+    0 as on the middle one of the `neutral` faces (bool N, one at least) and below, 1 as on the strongest hundredth of
+    all faces and beyond, linear between them in distances and blendshapes themselves (whose logarithms, as in
+    `raw_scores`, tell best whether an AU is there, but hardly a large one from the largest).
+    """
+    scores = _scores(INTENSITY_UNITS, blendshapes, distances, _plain_measurement)
+    rest, most = np.median(scores[neutral], axis=0), np.quantile(scores, 1 - _STRONGEST, axis=0)
+    return np.clip((scores - rest) / np.maximum(most - rest, 1e-9), 0, 1).astype(np.float32)
 
 
 def measurement(name: str, blendshapes: NDArray[np.floating], distances: NDArray[np.floating]) -> NDArray[np.float64]:
     """One measurement of N faces, float64 N: a distance, or the log of a blendshape (mean of both sides)."""
+    values = _plain_measurement(name, blendshapes, distances)
+    return values if name in _NAMES else np.log(values + _FAINT)
+
+
+def _plain_measurement(
+    name: str, blendshapes: NDArray[np.floating], distances: NDArray[np.floating]
+) -> NDArray[np.float64]:
     if name in _NAMES:
         return np.asarray(distances[:, _NAMES.index(name)], dtype=np.float64)
     sides = [i for i, shape in enumerate(BLENDSHAPES) if shape in (name, f"{name}Left", f"{name}Right")]
-    return np.log(np.asarray(blendshapes[:, sides], dtype=np.float64).mean(axis=1) + _FAINT)
+    return np.asarray(blendshapes[:, sides], dtype=np.float64).mean(axis=1)
+
+
+def _scores(
+    units: Sequence[int],
+    blendshapes: NDArray[np.floating],
+    distances: NDArray[np.floating],
+    measure: Callable[[str, NDArray[np.floating], NDArray[np.floating]], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    columns = []
+    for unit in units:
+        total = np.zeros(len(blendshapes))
+        for name, weight in EVIDENCE[unit].measures:
+            total += weight * _standard(measure(name, blendshapes, distances))
+        columns.append(_standard(total))
+    return np.stack(columns, axis=1)
 
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,12 +11,14 @@ import numpy as np
 
 from aue_crl_core.config import require
 from aue_crl_core.errors import ConfigError
+from aue_crl_core.facs import MOST_INTENSITY
 from aue_crl_core.types import FacePrediction
 
 NEUTRAL: Final = "neutral"
 MAX_BIAS: Final = 3.0
 """The most that an expression's logit is lowered: a clear expression (odds of 100 to 1) is still read as itself."""
 MAX_UNIT_AT_REST: Final = 0.9
+"""The most of an action unit's probability, or of its largest intensity, that is taken for rest."""
 MIN_FRAMES: Final = 3
 _MARGIN: Final = math.log(2)
 _LEAST_PROBABILITY: Final = 1e-6
@@ -26,13 +28,15 @@ _LEAST_PROBABILITY: Final = 1e-6
 class NeutralProfile:
     """What a person's resting face looks like to the network.
 
-    `bias` expression -> addend of its logit, in [-MAX_BIAS, 0]; `units` FACS code -> probability at rest, in
-    [0, MAX_UNIT_AT_REST]; `reads_neutral` whether the resting face becomes neutral with it (False where it was too
-    expressive for a bounded bias, and for a vocabulary without neutral, whose expressions are left as they are).
+    `bias` expression -> addend of its logit, in [-MAX_BIAS, 0]; `units` FACS code -> probability at rest, in [0,
+    MAX_UNIT_AT_REST]; `intensities` FACS code -> intensity at rest, in [0, 5 * MAX_UNIT_AT_REST]; `reads_neutral`
+    whether the resting face becomes neutral with it (False where it was too expressive for a bounded bias, and for a
+    vocabulary without neutral, whose expressions are left as they are).
     """
 
     bias: Mapping[str, float]
     units: Mapping[int, float]
+    intensities: Mapping[int, float]
     reads_neutral: bool
 
     @classmethod
@@ -50,16 +54,17 @@ class NeutralProfile:
         names = list(predictions[0].probabilities)
         rows = np.array([list(p.probabilities.values()) for p in predictions], dtype=np.float64)
         logits = dict(zip(names, np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0).tolist(), strict=True))
-        at_rest = np.array([list(p.action_units.values()) for p in predictions], dtype=np.float64).mean(axis=0)
-        units = dict(zip(predictions[0].action_units, at_rest.clip(0, MAX_UNIT_AT_REST).tolist(), strict=True))
+        units = _at_rest([p.action_units for p in predictions], 1)
+        intensities = _at_rest([p.intensities for p in predictions], MOST_INTENSITY)
         if NEUTRAL not in logits:
-            return cls(dict.fromkeys(names, 0.0), units, False)
+            return cls(dict.fromkeys(names, 0.0), units, intensities, False)
         excess = {name: logits[name] - logits[NEUTRAL] + _MARGIN for name in names if name != NEUTRAL}
         bias = {name: -min(max(excess.get(name, 0.0), 0.0), MAX_BIAS) for name in names}
-        return cls(bias, units, max(logits[name] + bias[name] for name in excess) < logits[NEUTRAL])
+        return cls(bias, units, intensities, max(logits[name] + bias[name] for name in excess) < logits[NEUTRAL])
 
     def apply(self, prediction: FacePrediction) -> FacePrediction:
-        """The prediction relative to rest: biased expressions, action units `max(0, (p - rest) / (1 - rest))`.
+        """The prediction relative to rest: biased expressions, action units `max(0, (p - rest) / (1 - rest))`,
+        and their intensities alike.
 
         `expression` and `confidence` follow; `state` is left for `TemporalFilter` to decide.
         """
@@ -67,14 +72,25 @@ class NeutralProfile:
         total = math.fsum(weights.values())
         probabilities = {name: weight / total for name, weight in weights.items()}
         expression = max(probabilities, key=lambda name: probabilities[name])
-        units = {u: max(0.0, (p - self.units[u]) / (1 - self.units[u])) for u, p in prediction.action_units.items()}
         return replace(
             prediction,
             expression=expression,
             confidence=probabilities[expression],
             probabilities=probabilities,
-            action_units=units,
+            action_units=_above(self.units, prediction.action_units, 1),
+            intensities=_above(self.intensities, prediction.intensities, MOST_INTENSITY),
         )
+
+
+def _at_rest(readings: Sequence[Mapping[int, float]], most: float) -> dict[int, float]:
+    """The mean of values in [0, `most`], bounded."""
+    mean = np.array([list(reading.values()) for reading in readings], dtype=np.float64).mean(axis=0)
+    return dict(zip(readings[0], mean.clip(0, MAX_UNIT_AT_REST * most).tolist(), strict=True))
+
+
+def _above(rest: Mapping[int, float], values: Mapping[int, float], most: float) -> dict[int, float]:
+    """What goes beyond rest, stretched to [0, `most`]."""
+    return {unit: max(0.0, (v - rest[unit]) / (most - rest[unit]) * most) for unit, v in values.items()}
 
 
 class NeutralCalibration:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import require
+from aue_crl_core.facs import MOST_INTENSITY
 from aue_crl_core.types import FacePrediction
 
 STRIKING: Final = 0.1
@@ -40,11 +41,13 @@ class TemporalConfig:
 
 @dataclass
 class _Estimate:
-    """What is believed of one face; `expressions` and `units` in the order of the prediction's mappings."""
+    """What is believed of one face; `expressions`, `units` and `intensities` in the order of the prediction's
+    mappings."""
 
     stamp_s: float
     expressions: NDArray[np.float64]
     units: NDArray[np.float64]
+    intensities: NDArray[np.float64]
     label: str
 
 
@@ -52,11 +55,12 @@ class TemporalFilter:
     """Smooths the predictions of every face by its id; one filter serves all cameras, whose ids are distinct.
 
     Probabilities p follow what is new by `dp/dt = (1 + (d / STRIKING)^2) / smoothing_s * (new - p)`, with d = |new - p|
-    for each action unit, and the largest of these for all expressions: flicker is smoothed, and what happens to a face
-    is followed at once (an idea of the 1 EUR filter; Casiez, Roussel & Vogel, CHI 2012). This is solved exactly over
-    the time between the stamps of a face's good predictions, so the frame rate does not matter. A `low_quality`
-    prediction does not enter: the last good estimate is held. A time of 0 is no step; a stamp that is earlier by less
-    than `tolerance_s` (images out of order) is none either, by more (a bag that starts over) begins the face anew.
+    for each action unit (a fifth of it for an intensity), and the largest of these for all expressions: flicker is
+    smoothed, and what happens to a face is followed at once (an idea of the 1 EUR filter; Casiez, Roussel & Vogel, CHI
+    2012). This is solved exactly over the time between the stamps of a face's good predictions, so the frame rate does
+    not matter. A `low_quality` prediction does not enter: the last good estimate is held. A time of 0 is no step; a
+    stamp that is earlier by less than `tolerance_s` (images out of order) is none either, by more (a bag that starts
+    over) begins the face anew.
 
     `config` may be replaced at any time; the next prediction is filtered with it.
     """
@@ -99,19 +103,22 @@ class TemporalFilter:
     def _stepped(self, old: _Estimate | None, prediction: FacePrediction, stamp_s: float) -> _Estimate:
         expressions = np.fromiter(prediction.probabilities.values(), np.float64)
         units = np.fromiter(prediction.action_units.values(), np.float64)
+        intensities = np.fromiter(prediction.intensities.values(), np.float64)
         if old is None:
-            return _Estimate(stamp_s, expressions, units, prediction.expression)
+            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression)
         elapsed_s = max(0.0, stamp_s - old.stamp_s)
         fade = math.exp(-elapsed_s / self.config.smoothing_s) if self.config.smoothing_s > 0 else 0.0
         gap = old.expressions - expressions
         expressions = expressions + gap * _kept(np.abs(gap).max(), fade)
         gap = old.units - units
         units = units + gap * _kept(np.abs(gap), fade)
+        gap = old.intensities - intensities
+        intensities = intensities + gap * _kept(np.abs(gap) / MOST_INTENSITY, fade)
         names = list(prediction.probabilities)
         best = int(expressions.argmax())
         in_force = expressions[names.index(old.label)]
         label = names[best] if expressions[best] > in_force + self.config.hysteresis else old.label
-        return _Estimate(max(stamp_s, old.stamp_s), expressions, units, label)
+        return _Estimate(max(stamp_s, old.stamp_s), expressions, units, intensities, label)
 
     def _read(self, prediction: FacePrediction, estimate: _Estimate) -> FacePrediction:
         probabilities = dict(zip(prediction.probabilities, estimate.expressions.tolist(), strict=True))
@@ -125,6 +132,7 @@ class TemporalFilter:
             confidence=confidence,
             probabilities=probabilities,
             action_units=dict(zip(prediction.action_units, estimate.units.tolist(), strict=True)),
+            intensities=dict(zip(prediction.intensities, estimate.intensities.tolist(), strict=True)),
             state=state,
         )
 

@@ -25,13 +25,21 @@ class EngineOutput:
     """Float32 arrays for B faces.
 
     `probabilities` and `expression_probabilities` BxC, rows with sum 1, of the whole network and of the expression
-    branch alone; `action_units` BxU in [0, 1]; `attention` BxU, rows with sum 1; U as in `NetworkOutput`.
+    branch alone; `action_units` BxU in [0, 1]; `attention` BxU, rows with sum 1; `intensities` BxI in [0, 5]; U and I
+    as in `NetworkOutput`.
     """
 
     probabilities: Floats
     expression_probabilities: Floats
     action_units: Floats
     attention: Floats
+    intensities: Floats
+
+    @classmethod
+    def of(cls, outputs: Sequence[Floats]) -> EngineOutput:
+        """A network's outputs in their order; one that tells no intensities has four."""
+        none = np.zeros((len(outputs[0]), 0), np.float32)
+        return cls(*outputs) if len(outputs) == len(cls.__slots__) else cls(*outputs, none)
 
 
 def check_intact(path: Path) -> None:

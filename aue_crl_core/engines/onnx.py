@@ -77,7 +77,8 @@ class OnnxEngine:
         size = self.config.preprocessing.input_size
         classes, units = len(self.config.expressions), len(self.config.action_units)
         inputs = {"images": (size, size, 3), "points": (NUM_POINTS, 2)}
-        _check_form(self._expression.whole, self._file, inputs, [(classes,), (classes,), (units,), (units,)])
+        told = [(len(self.config.intensity_units),)] if self.config.intensity_units else []
+        _check_form(self._expression.whole, self._file, inputs, [(classes,), (classes,), (units,), (units,), *told])
         self._landmarks = open_model(self._landmarks_file)
         self.landmark_size = _side(self._landmarks.whole)
         crops = {"images": (self.landmark_size, self.landmark_size, 3)}
@@ -90,7 +91,7 @@ class OnnxEngine:
 
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
-        return EngineOutput(*finite(self._run(self._expression, images=crops, points=points), self._file))
+        return EngineOutput.of(finite(self._run(self._expression, images=crops, points=points), self._file))
 
     def _run(self, session: BatchSession, **inputs: NDArray[Any]) -> Sequence[Floats]:
         try:

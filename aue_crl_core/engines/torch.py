@@ -51,7 +51,7 @@ class TorchEngine:
     @torch.inference_mode()
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
-        return EngineOutput(*finite(self._run(self._expression, crops, points), self._file))
+        return EngineOutput.of(finite(self._run(self._expression, crops, points), self._file))
 
     def _run(self, module: nn.Module, *arrays: NDArray[Any]) -> list[Floats]:
         try:

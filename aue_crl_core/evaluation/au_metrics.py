@@ -134,3 +134,9 @@ def _checked(labels: NDArray[Any], rows: NDArray[np.float64]) -> tuple[NDArray[n
     if not ((rows[~missed] >= 0) & (rows[~missed] <= 1)).all():
         raise DatasetError("AU probabilities must be in [0, 1], or a row all NaN where no face was found")
     return truth, rows
+
+
+def concordance(said: NDArray[np.floating], shown: NDArray[np.floating]) -> float:
+    """Lin's concordance correlation coefficient (Biometrics 1989) of two arrays N: 1 only where they are equal."""
+    apart = said.var() + shown.var() + (said.mean() - shown.mean()) ** 2
+    return float(2 * ((said - said.mean()) * (shown - shown.mean())).mean() / apart) if apart > 0 else 1.0

@@ -32,7 +32,7 @@ class MirroredEngine:
         """See `Engine`."""
         there = np.concatenate([points, mirrored_points(points, crops.shape[2])])
         out = self._engine.predict(_both(crops), there)
-        arrays = (out.probabilities, out.expression_probabilities, out.action_units, out.attention)
+        arrays = (getattr(out, name) for name in EngineOutput.__slots__)
         return EngineOutput(*(np.mean(np.split(array, 2), axis=0) for array in arrays))
 
     def close(self) -> None:

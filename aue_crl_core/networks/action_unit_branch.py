@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,15 @@ _PLACE_SCALE: Final = 4.0
 """Points of a face lie about a quarter of the crop's side from its middle: about 1 then, as features are."""
 REGIONS: Final = NUM_UNITS * SIDES
 """Regions are ordered (AU, side): region 2 * i + s is side s of `facs.ACTION_UNITS[i]`."""
+
+
+class UnitOutput(NamedTuple):
+    """`logits` float32 Bx17; `vectors` of the regions Bx17x2xV, at least 0; `intensities` float32 BxI in [0, 5], in the
+    order of `config.intensity_units`."""
+
+    logits: Tensor
+    vectors: Tensor
+    intensities: Tensor
 
 
 class Decoder(nn.Module):
@@ -89,7 +98,10 @@ class EvidenceHead(nn.Module):
     """What a face's picture says of each AU, from its regions, the whole face and its points.
 
     forward: region vectors float32 BxRV (flat), feature float32 BxF and points float32 Bx68x2 in input pixels -> logits
-    float32 Bx17.
+    float32 Bx17, and intensities float32 BxI in [0, 5].
+
+    `intensity_weight` float32 IxE and `intensity_bias` float32 I, of the AUs in `config.intensity_units`, are buffers:
+    they are fitted to what the trained layer says, not trained with it (see `AueCrl.tell_intensities`).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -99,21 +111,27 @@ class EvidenceHead(nn.Module):
         self.hidden = nn.Linear(inputs, config.evidence_dim)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.evidence_dim, NUM_UNITS)
+        told = len(config.intensity_units)
+        self.register_buffer("intensity_weight", torch.zeros(told, config.evidence_dim) if told else None)
+        self.register_buffer("intensity_bias", torch.zeros(told) if told else None)
 
-    def forward(self, regions: Tensor, feature: Tensor, points: Tensor) -> Tensor:
+    def forward(self, regions: Tensor, feature: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         places = (points.flatten(1) / self.side - 0.5) * _PLACE_SCALE
         hidden = F.relu(self.hidden(torch.cat([regions, feature, places], dim=1)))
-        return self.classifier(self.dropout(hidden))
+        logits = self.classifier(self.dropout(hidden))
+        if self.intensity_weight is None:
+            return logits, logits[:, :0]
+        strengths = F.linear(hidden, self.intensity_weight, self.intensity_bias).sigmoid()
+        return logits, facs.MOST_INTENSITY * strengths
 
 
 class ActionUnitBranch(nn.Module):
     """Region vectors and AU logits (paper, section III-C).
 
-    forward: `Pyramid`, points float32 Bx68x2 in input pixels and the expression feature BxF -> (logits float32 Bx17;
-    region vectors float32 Bx17x2xV, at least 0). The logits' sigmoids are the paper's AU probabilities; with
-    `config.knowledge` "odds" the logits are log-odds of the evidence, to which the prior's are added (`AueCrl`). The
-    paper's form needs no feature.
+    forward: `Pyramid`, points float32 Bx68x2 in input pixels and the expression feature BxF -> `UnitOutput`. The
+    logits' sigmoids are the paper's AU probabilities; with `config.knowledge` "odds" the logits are log-odds of the
+    evidence, to which the prior's are added (`AueCrl`). The paper's form needs no feature.
     """
 
     def __init__(self, channels: tuple[int, int, int, int], config: ModelConfig) -> None:
@@ -134,7 +152,7 @@ class ActionUnitBranch(nn.Module):
             self.evidence = None
             self.classifier = nn.Linear(REGIONS * config.region_dim, NUM_UNITS)
 
-    def forward(self, pyramid: Pyramid, points: Tensor, feature: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, pyramid: Pyramid, points: Tensor, feature: Tensor | None = None) -> UnitOutput:
         """See the class."""
         windows = self.windows(self.decoder(pyramid), points)
         regions = F.relu(self.region_conv(windows.flatten(1, 2)))
@@ -142,5 +160,9 @@ class ActionUnitBranch(nn.Module):
             regions = F.avg_pool2d(regions, self.pool)
         vectors = self.dropout(F.relu(self.region_linear(regions.unflatten(1, (REGIONS, -1)).flatten(2))))
         flat = vectors.flatten(1)
-        logits = self.classifier(flat) if self.evidence is None else self.evidence(flat, feature, points)
-        return logits.float(), vectors.unflatten(1, (NUM_UNITS, SIDES))
+        if self.evidence is None:
+            logits = self.classifier(flat)
+            intensities = logits[:, :0]
+        else:
+            logits, intensities = self.evidence(flat, feature, points)
+        return UnitOutput(logits.float(), vectors.unflatten(1, (NUM_UNITS, SIDES)), intensities.float())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -44,10 +46,10 @@ class AueCrl(FaceNetwork):
             points = self.find_points(images)
         pyramid = self.backbone(images)
         feature, expression_logits = self.expression_branch(pyramid)
-        unit_logits, vectors = self.action_unit_branch(pyramid, points, feature)
-        fused_logits, attention = self.fusion(feature, vectors)
-        probabilities = self.unit_probabilities(unit_logits, expression_logits)
-        return NetworkOutput(expression_logits, fused_logits, probabilities, attention, points)
+        units = self.action_unit_branch(pyramid, points, feature)
+        fused_logits, attention = self.fusion(feature, units.vectors)
+        probabilities = self.unit_probabilities(units.logits, expression_logits)
+        return NetworkOutput(expression_logits, fused_logits, probabilities, attention, points, units.intensities)
 
     def unit_probabilities(self, unit_logits: Tensor, expression_logits: Tensor) -> Tensor:
         """AU probabilities float32 Bx17 of the action unit branch's logits; with `config.knowledge` "odds" the prior
@@ -60,6 +62,18 @@ class AueCrl(FaceNetwork):
         """The expression branch's logits, float32 BxC, without face points: the path that stage one trains."""
         self._check(images, None)
         return self.expression_branch(self.backbone(images))[1]
+
+    @torch.no_grad()
+    def tell_intensities(self, units: tuple[int, ...], weight: Tensor, bias: Tensor) -> None:
+        """From now on the intensity of these AUs (FACS codes, ascending) is 5 * sigmoid(`weight` float32 IxE of what
+        the layer of `config.evidence_dim` units says + `bias` float32 I).
+
+        Raises:
+            ConfigError: a network that has no such layer (`config.knowledge` "targets"), or other codes.
+        """
+        self.config = replace(self.config, intensity_units=units)
+        self.action_unit_branch.evidence.intensity_weight = weight
+        self.action_unit_branch.evidence.intensity_bias = bias
 
     @torch.no_grad()
     def correct_logits(self, expression: Correction, fused: Correction) -> None:

@@ -22,29 +22,29 @@ class _Normalise(nn.Module):
 
 
 class DeployedExpressionNet(nn.Module):
-    """Crops uint8 BxSxSx3 RGB and points float32 Bx68x2 (crop pixels) -> four float32 arrays.
-
-    `probabilities` BxC (fused), `expression_probabilities` BxC (expression branch alone), `action_units` BxU and
-    `attention` BxU; U as in `NetworkOutput`.
+    """Crops uint8 BxSxSx3 RGB and points float32 Bx68x2 (crop pixels) -> the float32 arrays of `EngineOutput`, the last
+    of them (`intensities`) only from a network that tells some.
     """
 
     input_names = ("images", "points")
-    output_names = ("probabilities", "expression_probabilities", "action_units", "attention")
 
     def __init__(self, network: FaceNetwork) -> None:
         super().__init__()
         self.normalise = _Normalise(network.config.preprocessing)
         self.network = network
+        told = ("intensities",) if network.config.intensity_units else ()
+        self.output_names = ("probabilities", "expression_probabilities", "action_units", "attention", *told)
 
-    def forward(self, images: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, points: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
         out = self.network(self.normalise(images), points)
-        return (
+        answers = (
             out.fused_logits.softmax(dim=1),
             out.expression_logits.softmax(dim=1),
             out.action_unit_probabilities,
             out.attention,
         )
+        return (*answers, out.intensities) if self.network.config.intensity_units else answers
 
 
 class DeployedLandmarkNet(nn.Module):

@@ -34,7 +34,7 @@ class MethodNetwork(FaceNetwork):
             points = self.find_points(images)
         logits = self.head_output(images, points).logits / self.temperature + self.bias
         nothing = logits[:, :0]
-        return NetworkOutput(logits, logits, nothing, nothing, points)
+        return NetworkOutput(logits, logits, nothing, nothing, points, nothing)
 
     def head_output(self, images: Tensor, points: Tensor) -> HeadOutput:
         """All that the method's loss needs of images (at any of the sizes that training uses) and their points."""

@@ -20,7 +20,8 @@ class NetworkOutput(NamedTuple):
     `expression_logits` and `fused_logits` BxC in label order, of the expression branch alone and of the whole network;
     `action_unit_probabilities` BxU in [0, 1] and `attention` BxU, rows with sum 1 (with `config.attention` "sigmoid"
     entries in [0.5, 1)), both in the order of `config.action_units`, U = 17, or 0 for a network that says nothing of
-    action units; `points` Bx68x2 (x, y) in input pixels, iBUG order: those that the network was given or found.
+    action units; `points` Bx68x2 (x, y) in input pixels, iBUG order: those that the network was given or found;
+    `intensities` BxI in [0, 5], in the order of `config.intensity_units`, I = 0 for a network that tells none.
     """
 
     expression_logits: Tensor
@@ -28,6 +29,7 @@ class NetworkOutput(NamedTuple):
     action_unit_probabilities: Tensor
     attention: Tensor
     points: Tensor
+    intensities: Tensor
 
 
 class Correction(NamedTuple):

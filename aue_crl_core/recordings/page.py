@@ -34,8 +34,8 @@ WITHHELD: Final = (
     "found."
 )
 _COURSE: Final = (
-    "State; expression in force, paler where uncertain; probability of each action unit (not its intensity). "
-    "A dotted line with a number is a peak in the pictures."
+    "State; expression in force, paler where uncertain; probability of each action unit (not its intensity, which the "
+    "tables have where it is told). A dotted line with a number is a peak in the pictures."
 )
 _PATH: Final = (
     "Valence and arousal of the labels, not measured on the face: each label has its place from Russell and Mehrabian "

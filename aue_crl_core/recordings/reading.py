@@ -71,6 +71,7 @@ def _nested(row: Mapping[str, str]) -> dict[str, Any]:
         "box": [row.get(f"box_{side}", "") for side in "xywh"],
         "probabilities": {name[2:].replace("_", " "): p for name, p in row.items() if name.startswith("p_")},
         "action_units": {name[3:]: p or math.nan for name, p in row.items() if name.startswith("au_")},
+        "intensities": {name[10:]: i or math.nan for name, i in row.items() if name.startswith("intensity_")},
         **({"landmarks": None} if "x_0" in row else {}),
     }
 
@@ -86,7 +87,8 @@ def _parquet(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], str | No
     try:
         file = pq.ParquetFile(path)
         metadata = file.metadata.metadata or {}
-        table = file.read(columns=[*wanted, "action_units", "state"])
+        told = [name for name in ("intensities",) if name in file.schema_arrow.names]
+        table = file.read(columns=[*wanted, "action_units", "state", *told])
         if "landmarks" in file.schema_arrow.names:
             table = table.append_column("landmarks", pa.nulls(table.num_rows))
         rows = table.to_pylist()

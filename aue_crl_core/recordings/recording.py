@@ -27,7 +27,7 @@ class Track:
 
     `frames` N int64; `times` N float64, seconds; `boxes` Nx4 float64, x y w h in pixels; `labels` N int64, places in
     `Recording.expressions`; `states` N int64, places in `STATES`; `confidences` N, `probabilities` NxC and `units`
-    Nx17 float64 in [0, 1], the last NaN where nothing is known.
+    Nx17 float64 in [0, 1], `intensities` Nx17 float64 in [0, 5], the last two NaN where nothing is known.
     """
 
     source: str
@@ -40,6 +40,7 @@ class Track:
     states: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     units: NDArray[np.float64]
+    intensities: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ class Recording:
         """Of all films."""
         return [track for film in self.films for track in film.tracks]
 
+    @property
+    def intensity_units(self) -> tuple[int, ...]:
+        """FACS codes of the action units of which some row tells the intensity."""
+        told = [~np.isnan(track.intensities).all(axis=0) for track in self.tracks]
+        return tuple(unit for i, unit in enumerate(facs.ACTION_UNITS) if any(known[i] for known in told))
+
 
 @dataclass
 class _Source:
@@ -112,7 +119,7 @@ class RecordingBuilder:
         except _NO_ROW as error:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
             raise DatasetError(f"{where} must be a row as aue-crl run writes it, got: {reason}") from error
-        known = row[: len(row) - len(facs.ACTION_UNITS)] if face_id else row
+        known = row[: -2 * len(facs.ACTION_UNITS)] if face_id else row
         if not np.isfinite(known).all():
             raise DatasetError(f"{where} must have finite numbers, got {brief(dict(record))}")
         film = self._sources.setdefault(source, _Source())
@@ -154,18 +161,19 @@ class RecordingBuilder:
         if set(named) != set(self._expressions):
             raise ValueError(f"the classes {', '.join(named)} after {', '.join(self._expressions)}")
         x, y, w, h = map(float, record["box"])
-        units = record["action_units"]
+        units, intensities = record["action_units"], record.get("intensities") or {}
         return [
             *(x, y, w, h),
             self._expressions.index(record["expression"]),
             float(record["confidence"]),
             STATES.index(record["state"]),
             *(named[name] for name in self._expressions),
-            *(float(units.get(str(unit), math.nan)) for unit in facs.ACTION_UNITS),
+            *(float(told.get(str(u), math.nan)) for told in (units, intensities) for u in facs.ACTION_UNITS),
         ]
 
     def _film(self, name: str, source: _Source) -> Film:
-        width = _HEAD + len(self._expressions) + len(facs.ACTION_UNITS)
+        count = len(facs.ACTION_UNITS)
+        width = _HEAD + len(self._expressions) + 2 * count
         tracks = []
         for face_id, values in source.faces.items():
             table = np.array(values).reshape(-1, width)
@@ -180,8 +188,9 @@ class RecordingBuilder:
                     labels=table[:, 6].astype(np.int64),
                     confidences=table[:, 7],
                     states=table[:, 8].astype(np.int64),
-                    probabilities=table[:, _HEAD : width - len(facs.ACTION_UNITS)],
-                    units=table[:, width - len(facs.ACTION_UNITS) :],
+                    probabilities=table[:, _HEAD : -2 * count],
+                    units=table[:, -2 * count : -count],
+                    intensities=table[:, -count:],
                 )
             )
         tracks.sort(key=lambda track: track.times[0])

@@ -16,7 +16,6 @@ from aue_crl_core.recordings.episodes import Episode
 from aue_crl_core.recordings.recording import STATES, Recording, Track
 
 PRESENT: Final = 0.5
-OPENFACE_INTENSITY: Final = 5.0
 
 EPISODE_COLUMNS: Final = (
     *("source", "face_id", "kind", "expression", "action_unit"),
@@ -31,11 +30,12 @@ def valence_arousal_of(track: Track, expressions: Sequence[str]) -> np.ndarray:
 
 def faces_csv(recording: Recording) -> str:
     """`TableLayout.csv_columns` without the points, and `valence, arousal`."""
-    columns = TableLayout(recording.expressions, points=False).csv_columns()
+    columns = TableLayout(recording.expressions, points=False, intensities=recording.intensity_units).csv_columns()
     return _csv((*columns, "valence", "arousal"), _face_rows(recording))
 
 
 def _face_rows(recording: Recording) -> Iterable[Sequence[Any]]:
+    told = [facs.ACTION_UNITS.index(unit) for unit in recording.intensity_units]
     for track in recording.tracks:
         places = valence_arousal_of(track, recording.expressions)
         for i, frame in enumerate(track.frames):
@@ -45,15 +45,15 @@ def _face_rows(recording: Recording) -> Iterable[Sequence[Any]]:
                 recording.expressions[track.labels[i]],
                 _number(track.confidences[i]),
                 STATES[track.states[i]],
-                *map(_number, (*track.probabilities[i], *track.units[i], *places[i])),
+                *map(_number, (*track.probabilities[i], *track.units[i], *track.intensities[i, told], *places[i])),
             )
 
 
 def openface_csv(recording: Recording) -> str:
     """Columns as OpenFace 2 names them, so that scripts made for it read them; the meaning is ours.
 
-    `AU12_c` is 1 where the probability is 0.5 and more. `AU12_r` is five times the probability, so that it fills
-    OpenFace's range of 0 to 5: it is no intensity. `frame` counts from 1; `confidence` and `success` are 0 for a face
+    `AU12_c` is 1 where the probability is 0.5 and more. `AU12_r` is the intensity, 0 to 5 as OpenFace's, but not on its
+    scale; it is empty where the rows tell none. `frame` counts from 1; `confidence` and `success` are 0 for a face
     of low quality, else 1. AU14, AU28 and AU45 are not ours, AU16 and AU24 not OpenFace's. `source` comes last.
     """
     names = [f"AU{unit:02d}" for unit in facs.ACTION_UNITS]
@@ -70,11 +70,10 @@ def _openface_rows(recording: Recording) -> Iterable[Sequence[Any]]:
     for track in recording.tracks:
         for i, frame in enumerate(track.frames):
             seen = int(STATES[track.states[i]] != "low_quality")
-            units = track.units[i]
             yield (
                 *(frame + 1, track.face_id, _number(track.times[i]), seen, seen),
-                *(_number(OPENFACE_INTENSITY * p) for p in units),
-                *("" if np.isnan(p) else int(p >= PRESENT) for p in units),
+                *map(_number, track.intensities[i]),
+                *("" if np.isnan(p) else int(p >= PRESENT) for p in track.units[i]),
                 track.source,
             )
 

@@ -34,6 +34,7 @@ from aue_crl_core.training.reporter import Reporter
 from aue_crl_core.training.stages import Setting, Stage
 from aue_crl_core.training.weights.calibration import calibrate
 from aue_crl_core.training.weights.ema import WeightAverage
+from aue_crl_core.training.weights.intensity import fit_intensities
 from aue_crl_core.training.weights.start import Start
 
 _SEED_STRIDE: Final = 2**40
@@ -178,6 +179,8 @@ class StageRun:
         if stage.calibrated:
             loader = make_loader(self._sets[1], context.config, context.device, None)
             calibrate(paths.candidate(stage.name), loader, context.device, self._adjustment)
+        if stage.knowledge == "odds":
+            fit_intensities(paths.candidate(stage.name), context.indices, context.config, context.device)
         paths.candidate(stage.name).replace(paths.checkpoint(stage.name))
         wrap_up(paths, stage.name)
         context.reporter.finished(stage.name, self._progress.epoch, self._progress.epoch < self._schedule.epochs)

@@ -73,6 +73,7 @@ def _records(message: Any, where: str) -> Iterator[dict[str, Any]]:
             "action_units": {
                 str(u.code): u.probability if u.estimated and u.visible else math.nan for u in face.action_units
             },
+            "intensities": {str(u.code): u.intensity if u.visible else math.nan for u in face.action_units},
             "state": STATES[face.state],
             **({"landmarks": face.landmarks} if len(face.landmarks) else {}),
         }

@@ -188,6 +188,7 @@ def _face(
                 "aue_crl/msg/ActionUnit",
                 code=code,
                 probability=float(face.action_units[code]) if estimated else 0.0,
+                intensity=float(face.intensities.get(code, math.nan)) if estimated else math.nan,
                 estimated=estimated,
                 visible=code in reading.visible,
                 **{side: face.sides.get(side, {}).get(code, math.nan) if estimated else math.nan for side in SIDES},

@@ -70,13 +70,18 @@ def test_a_table_has_a_row_for_each_face_and_the_columns_of_a_parquet_file(resul
     assert table.slice(0, 1).to_pylist()[0]["action_units"]["12"] == pytest.approx(
         results[0].faces[0].action_units[12], abs=1e-4
     )
+    assert table.slice(0, 1).to_pylist()[0]["intensities"]["12"] == pytest.approx(
+        results[0].faces[0].intensities[12], abs=1e-2
+    )
     assert to_arrow([]).num_rows == 0
 
 
 def test_a_data_frame_has_the_flat_columns_of_a_csv_file(results):
     pytest.importorskip("pandas")
     frame = to_pandas(results)
-    assert list(frame.columns) == TableLayout().csv_columns()
+    told = tuple(results[0].faces[0].intensities)
+    assert list(frame.columns) == TableLayout(intensities=told).csv_columns()
+    assert frame["intensity_12"].tolist() == [round(float(f.intensities[12]), 2) for r in results for f in r.faces]
     assert frame["au_12"].tolist() == [round(float(f.action_units[12]), 4) for r in results for f in r.faces]
     assert frame.groupby("face_id").size().sum() == 3
     assert to_pandas([]).empty

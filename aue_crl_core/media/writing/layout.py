@@ -13,7 +13,7 @@ from aue_crl_core.types import FacePrediction, Frame
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks", "sides"})
+_NESTED: Final = frozenset({"box", "probabilities", "action_units", "landmarks", "sides", "intensities"})
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class TableLayout:
 
     `expressions` the model's class names in label order; with `every_frame` a frame without a face has a row too, and
     all rows a column `success`: whether there is a face; with `sides` CSV and Parquet have columns for one-sided action
-    units (JSONL has them wherever a prediction does); without `points` no row has landmarks.
+    units, and with `intensities` (FACS codes) for those action units' intensity (JSONL has both wherever a prediction
+    does); without `points` no row has landmarks.
     """
 
     expressions: Sequence[str] = facs.BASIC_EXPRESSIONS
     every_frame: bool = False
     sides: bool = False
     points: bool = True
+    intensities: Sequence[int] = ()
 
     def records(self, frame: Frame, predictions: Sequence[FacePrediction]) -> list[dict[str, Any]]:
         """The rows of a frame, as JSONL has them (`FacePrediction.as_record`)."""
@@ -46,7 +48,7 @@ class TableLayout:
 
         `source, frame, time_s, face_id, box_x, box_y, box_w, box_h` (px), `expression, confidence, state`,
         `p_<expression>` (blanks as `_`), `au_<FACS code>`, the 68 points as `x_0 ... x_67, y_0 ... y_67` (px; the order
-        of OpenFace), `success`, 1 or 0, and `au_<FACS code>_left`, `au_<FACS code>_right`.
+        of OpenFace), `success`, 1 or 0, `au_<FACS code>_left`, `au_<FACS code>_right`, and `intensity_<FACS code>`.
         """
         return [
             *("source", "frame", "time_s", "face_id"),
@@ -57,6 +59,7 @@ class TableLayout:
             *(f"{axis}_{point}" for axis in "xy" for point in range(facs.NUM_POINTS) if self.points),
             *(["success"] if self.every_frame else []),
             *([f"au_{unit}_{side}" for unit in facs.SIDED_UNITS for side in facs.SIDES] if self.sides else []),
+            *(f"intensity_{unit}" for unit in self.intensities),
         ]
 
     def flat_row(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class TableLayout:
         flat |= {f"au_{unit}": record["action_units"].get(str(unit)) for unit in facs.ACTION_UNITS}
         for side, units in record.get("sides", {}).items():
             flat |= {f"au_{unit}_{side}": value for unit, value in units.items()}
+        flat |= {f"intensity_{unit}": value for unit, value in record.get("intensities", {}).items()}
         for index, (x, y) in enumerate(record.get("landmarks", ())):
             flat |= {f"x_{index}": x, f"y_{index}": y}
         return flat
@@ -85,6 +89,7 @@ class TableLayout:
         import pyarrow as pa
 
         number = pa.float32()
+        of_units = [(str(unit), number) for unit in self.intensities]
         one_side = pa.struct([(str(unit), number) for unit in facs.SIDED_UNITS])
         return pa.schema(
             [
@@ -101,6 +106,7 @@ class TableLayout:
                 ("state", pa.string()),
                 *([("success", pa.bool_())] if self.every_frame else []),
                 *([("sides", pa.struct([(side, one_side) for side in facs.SIDES]))] if self.sides else []),
+                *([("intensities", pa.struct(of_units))] if self.intensities else []),
             ]
         )
 

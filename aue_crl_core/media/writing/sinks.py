@@ -62,6 +62,7 @@ def open_sink(
     every_frame: bool = False,
     sides: bool = False,
     points: bool = True,
+    intensities: Sequence[int] = (),
 ) -> Sink:
     """Open a table for writing, by suffix `.jsonl`, `.csv` or `.parquet`; folders are made, an old file is replaced.
 
@@ -76,7 +77,7 @@ def open_sink(
     if path.suffix.lower() not in kinds:
         raise ConfigError(f"an output table must end in .jsonl, .csv or .parquet, got {str(path)!r}")
     try:
-        return kinds[path.suffix.lower()](path, TableLayout(expressions, every_frame, sides, points))
+        return kinds[path.suffix.lower()](path, TableLayout(expressions, every_frame, sides, points, intensities))
     except OutputError as error:
         raise ConfigError(f"output {error}") from error
     except OSError as error:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aue_crl_core.data.au_evidence import raw_scores
+from aue_crl_core.data.au_evidence import INTENSITY_UNITS, raw_scores, strengths
 from aue_crl_core.data.dataset import UnitOdds, label_distribution
 from aue_crl_core.data.face_mesh import MODEL_REMEDY
 from aue_crl_core.data.index import DatasetIndex, Record
+from aue_crl_core.dynamics.neutral import NEUTRAL
 from aue_crl_core.errors import DatasetError
+from aue_crl_core.facs import ACTION_UNITS
 from aue_crl_core.knowledge import fit_evidence
 
 _LEAST_FACES = 20
@@ -33,7 +36,7 @@ def check_evidence(indices: Sequence[DatasetIndex]) -> None:
     Raises:
         DatasetError: no index has `_LEAST_FACES` of them.
     """
-    counts = [len(_measured(index)) for index in indices]
+    counts = [len(measured(index)) for index in indices]
     if max(counts) < _LEAST_FACES:
         raise DatasetError(
             f"stage joint must have an index with at least {_LEAST_FACES} faces with blendshapes, got {max(counts)}; "
@@ -42,10 +45,31 @@ def check_evidence(indices: Sequence[DatasetIndex]) -> None:
         )
 
 
-def _measured(index: DatasetIndex) -> list[Record]:
+def measured(index: DatasetIndex) -> list[Record]:
     """The labelled faces of training and validation that a face mesh was found on."""
     used = [r for r in index.records if r.usable and r.label is not None and r.split in ("train", "valid")]
     return [r for r in used if r.blendshapes is not None and r.mesh_distances is not None]
+
+
+def unit_strengths(indices: Sequence[DatasetIndex]) -> dict[tuple[Path, str], NDArray[np.float32]]:
+    """(root of the index, name of the image) -> how strong the AUs are, float32 17 in [0, 1], NaN where a face mesh
+    does not tell (see `strengths`): of the indices with `_LEAST_FACES` neutral faces that have its measurements."""
+    found = {}
+    for index in indices:
+        known = measured(index)
+        neutral = np.array([index.classes[r.label] == NEUTRAL for r in known], dtype=bool)
+        if neutral.sum() < _LEAST_FACES:
+            continue
+        rows = np.full((len(known), len(ACTION_UNITS)), np.nan, dtype=np.float32)
+        shown = strengths(*_measurements(known), neutral)
+        rows[:, [ACTION_UNITS.index(unit) for unit in INTENSITY_UNITS]] = shown
+        found |= {(index.root, r.image): row for r, row in zip(known, rows, strict=True)}
+    return found
+
+
+def _measurements(records: Sequence[Record]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Blendshapes Nx52 and distances Nx22."""
+    return np.array([r.blendshapes for r in records]), np.array([r.mesh_distances for r in records])
 
 
 def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
@@ -57,10 +81,10 @@ def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
     check_evidence(indices)
     keys, datasets = [], []
     for index in indices:
-        known = _measured(index)
+        known = measured(index)
         if len(known) < _LEAST_FACES:
             continue
-        scores = raw_scores(np.array([r.blendshapes for r in known]), np.array([r.mesh_distances for r in known]))
+        scores = raw_scores(*_measurements(known))
         targets = np.array([label_distribution(r, len(index.classes)) for r in known])
         datasets.append((scores, targets))
         keys.append([(index.root, r.image) for r in known])

@@ -35,7 +35,7 @@ def action_unit_input_shapes(config: ModelConfig) -> tuple[tuple[int, ...], ...]
 def action_unit_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
     """Stage AU: weighted squared error to the prior's row + 0.5 pairwise + prior regulariser."""
     c2, c3, c4, c5, points = inputs
-    logits, _ = network.action_unit_branch((c2, c3, c4, c5), points)
+    logits = network.action_unit_branch((c2, c3, c4, c5), points).logits
     probabilities = torch.sigmoid(logits)
     return {
         "action_unit": weighted_au_loss(probabilities.float(), setting.prior.targets(batch.target)),

@@ -24,7 +24,7 @@ def fusion_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
     """Expression feature BxF and region vectors Bx17x2xV: all that the last stage sees of an image."""
     pyramid = network.backbone(images)
     feature, _ = network.expression_branch(pyramid)
-    _, vectors = network.action_unit_branch(pyramid, sample_points(network, images, sample), feature)
+    vectors = network.action_unit_branch(pyramid, sample_points(network, images, sample), feature).vectors
     return feature, vectors
 
 

@@ -36,14 +36,14 @@ def joint_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, se
     points = network.find_points(images)
     pyramid = network.backbone(images)
     feature, expression_logits = network.expression_branch(pyramid)
-    unit_logits, vectors = network.action_unit_branch(pyramid, points, feature)
-    fused_logits, attention = network.fusion(feature, vectors)
-    probabilities = network.unit_probabilities(unit_logits, expression_logits.detach())
+    units = network.action_unit_branch(pyramid, points, feature)
+    fused_logits, attention = network.fusion(feature, units.vectors)
+    probabilities = network.unit_probabilities(units.logits, expression_logits.detach())
     posterior = torch.sigmoid(batch.evidence + network.prior_odds(batch.target))
     return {
         "expression": balanced_cross_entropy(expression_logits, batch.target, setting),
         "fused": balanced_cross_entropy(fused_logits, batch.target, setting),
-        "evidence": 0.5 * evidence_loss(unit_logits, batch.evidence),
+        "evidence": 0.5 * evidence_loss(units.logits, batch.evidence),
         "action_unit": 0.5 * posterior_loss(probabilities, posterior),
         "pairwise": 0.05 * (pairwise_of_all_rows(attention, setting) + pairwise_of_all_rows(probabilities, setting)),
     }

@@ -123,7 +123,7 @@ def test_outputs_and_losses_are_those_of_the_authors_code(state, pyramid, vocabu
     labels, prior = torch.tensor(LABELS[vocabulary]), LearnablePrior(vocabulary)
     with torch.no_grad():
         feature, logits = network.expression_branch(pyramid)
-        unit_logits, vectors = network.action_unit_branch(pyramid, _points())
+        unit_logits, vectors, _ = network.action_unit_branch(pyramid, _points())
         fused, attention = network.fusion(feature, vectors)
         ours = {
             "expression_logits": logits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aue_crl_core.data.au_evidence import EVIDENCE, raw_scores
+from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, raw_scores, strengths
 from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES, MESH_POINTS, distances
 from aue_crl_core.facs import ACTION_UNITS
 
@@ -43,6 +43,7 @@ def test_every_au_has_measurements_that_exist():
 
 def test_geometry_sees_the_eleven_and_not_the_wrinkles():
     seen = tuple(unit for unit in ACTION_UNITS if EVIDENCE[unit].sight == "seen")
+    assert seen == INTENSITY_UNITS
     assert seen == (1, 2, 4, 5, 7, 12, 15, 17, 20, 25, 26)
 
 
@@ -75,6 +76,37 @@ def test_a_drawn_face_that_moves_gets_the_au_that_moves_it(vertices, step, more,
         assert changed[ACTION_UNITS.index(unit)] - still[ACTION_UNITS.index(unit)] > 0.5
     for unit in less:
         assert changed[ACTION_UNITS.index(unit)] - still[ACTION_UNITS.index(unit)] < -0.3
+
+
+def test_the_strength_of_an_au_grows_evenly_with_what_moves():
+    """Lips that open from 0 to 20 pixels, among faces at rest: 0 as on the middle one of these, 1 on the widest."""
+    faces = []
+    for step in (0, 5, 10, 15, 20):
+        moved = MESH.copy()
+        moved[[14, 17, 84, 314, 152]] += (0, step, 0)
+        faces.append(moved)
+    resting = [MESH + RNG.normal(0, 0.2, MESH.shape) for _ in range(61)]  # all in all, the widest two are a hundredth
+    measured = np.array([distances(mesh, np.eye(3)) for mesh in (*faces, *resting)])
+    neutral = np.arange(len(measured)) >= len(faces)
+    shown = strengths(np.full((len(measured), 52), 0.1), measured, neutral)
+    assert shown.shape == (len(measured), len(INTENSITY_UNITS))
+    parted = shown[: len(faces), INTENSITY_UNITS.index(25)]
+    assert parted[0] == pytest.approx(0, abs=0.02)
+    assert parted[-1] == 1
+    np.testing.assert_allclose(np.diff(parted[:4]), parted[1] - parted[0], atol=0.03)  # the mesh is noisy
+    assert np.median(shown[neutral], axis=0).max() == 0
+
+
+def test_blendshapes_count_as_they_are_where_strength_is_asked_for():
+    """A smile of 0.6 is three times one of 0.2, above a face at rest."""
+    shapes = np.zeros((200, len(BLENDSHAPES)))
+    shapes[:, [BLENDSHAPES.index(f"mouthSmile{side}") for side in ("Left", "Right")]] = np.r_[
+        [0.2, 0.6], np.full(8, 0.9), np.zeros(190)
+    ][:, None]
+    shown = strengths(shapes, np.zeros((200, len(DISTANCES))), np.arange(200) >= 10)
+    weak, clear = shown[:2, INTENSITY_UNITS.index(12)]
+    assert clear / weak == pytest.approx(3)
+    assert shown[2, INTENSITY_UNITS.index(12)] == 1
 
 
 @pytest.mark.parametrize(("unit", "name", "weight"), MEASURES)

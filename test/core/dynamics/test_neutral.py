@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -70,6 +70,15 @@ def test_units_are_relative_to_rest():
     profile = NeutralProfile.learned([ANGRY_AT_REST] * 3)
     at = lambda p: profile.apply(_prediction({"anger": 0.5}, {4: p})).action_units[4]  # noqa: E731
     assert [at(p) for p in (0.3, 0.5, 0.75, 1.0)] == pytest.approx([0, 0, 0.5, 1])
+
+
+def test_intensities_are_relative_to_rest_too():
+    at_rest, smiling = (replace(ANGRY_AT_REST, intensities={4: 2.0, 12: i}) for i in (0.0, 3.0))
+    face = NeutralProfile.learned([at_rest] * 3).apply(replace(smiling, intensities={4: 3.5, 12: 3.0}))
+    assert face.intensities == pytest.approx({4: 2.5, 12: 3.0})
+    assert NeutralProfile.learned([at_rest]).apply(at_rest).intensities == {4: 0, 12: 0}
+    strongest = replace(at_rest, intensities={4: 5.0, 12: 5.0})
+    assert NeutralProfile.learned([strongest]).apply(strongest).intensities == pytest.approx({4: 5.0, 12: 5.0})
 
 
 def test_a_face_that_is_neutral_at_rest_is_left_alone():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -43,6 +43,18 @@ def test_a_small_change_counts_63_percent_after_one_time_constant():
     gain = 1 - math.exp(-1)
     assert face.action_units[12] - 0.5 == pytest.approx(gain * 0.001, rel=1e-3)
     assert face.probabilities["happiness"] - 0.4 == pytest.approx(gain * 0.001, rel=1e-3)
+
+
+def test_an_intensity_is_smoothed_as_a_fifth_of_it_is():
+    """On a scale of 0 to 5 as on one of 0 to 1."""
+    weak, strong = (replace(_prediction({"happiness": 0.88}, units=u), intensities={12: 5 * u}) for u in (0.2, 0.6))
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0.5))
+    smooth.update(weak, 0.0)
+    face = smooth.update(strong, 0.1)
+    assert 1.0 < face.intensities[12] < 3.0
+    assert face.intensities[12] == pytest.approx(5 * face.action_units[12])
+    held = smooth.update(replace(weak, state="low_quality"), 0.2)
+    assert held.intensities == face.intensities
 
 
 def test_by_default_the_time_constant_is_three_tenths_of_a_second():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core.errors import DatasetError
-from aue_crl_core.evaluation.au_metrics import compute_action_units
+from aue_crl_core.evaluation.au_metrics import compute_action_units, concordance
 from aue_crl_core.facs import ACTION_UNITS
 
 COUNT = len(ACTION_UNITS)
@@ -123,3 +123,10 @@ def test_the_result_is_json():
 def test_what_does_not_fit_is_refused(labels, said, message):
     with pytest.raises(DatasetError, match=message):
         compute_action_units(labels, said)
+
+
+@pytest.mark.parametrize(("scale", "shift", "expected"), [(1, 0, 1), (-1, 0, -1), (1, 2, 2 / 6), (0, 0, 0)])
+def test_concordance_is_one_only_where_both_are_equal(scale, shift, expected):
+    """Two arrays of variance 1: moved by 2, 2 * 1 / (1 + 1 + 4)."""
+    values = np.array([-1.0, 1.0, -1.0, 1.0])
+    assert concordance(scale * values + shift, values) == pytest.approx(expected)

@@ -153,7 +153,8 @@ def test_the_decoder_comes_back_to_the_stride_4_map(upsampling):
 def test_all_regions_at_once_equal_one_region_after_the_other(pool):
     branch = ActionUnitBranch(CHANNELS, dataclasses.replace(SMALL, region_pool=pool)).eval()
     pyramid, points = _pyramid(), _points(64, batch=2)
-    logits, vectors = branch(pyramid, points)
+    logits, vectors, intensities = branch(pyramid, points)
+    assert intensities.shape == (2, 0)
     assert logits.shape == (2, 17)
     assert vectors.shape == (2, 17, 2, 5)
 
@@ -172,7 +173,7 @@ def test_all_regions_at_once_equal_one_region_after_the_other(pool):
 def test_evidence_is_seen_in_the_regions_the_whole_face_and_the_points():
     branch = ActionUnitBranch(CHANNELS, dataclasses.replace(SMALL, knowledge="odds")).eval()
     pyramid, points, feature = _pyramid(), _points(64, batch=2), torch.rand(2, SMALL.feature_dim)
-    logits, vectors = branch(pyramid, points, feature)
+    logits, vectors, _ = branch(pyramid, points, feature)
     assert logits.shape == (2, 17)
     assert vectors.shape == (2, 17, 2, 5)
     assert not torch.allclose(branch(pyramid, points, feature + 1)[0], logits)

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from aue_crl_core.config import ModelConfig, ModelName, Preprocessing, model_config  # noqa: E402
-from aue_crl_core.errors import ImageError  # noqa: E402
+from aue_crl_core.errors import ConfigError, ImageError  # noqa: E402
 from aue_crl_core.networks import AueCrl, build_network  # noqa: E402
 from aue_crl_core.networks.layers import GroupedLinear  # noqa: E402
 
@@ -98,7 +98,29 @@ def test_every_model_has_the_promised_outputs(name, vocabulary, classes):
         "action_unit_probabilities": (3, 17),
         "attention": (3, 17),
         "points": (3, 68, 2),
+        "intensities": (3, 0),
     }
+
+
+def test_intensities_are_a_reading_of_the_evidences_layer_and_change_nothing_else():
+    config = dataclasses.replace(SMALL, knowledge="odds")
+    network = build_network(config).eval()
+    images, points = torch.rand(2, 3, 64, 64), torch.rand(2, 68, 2) * 64
+    before = network(images, points)
+    assert before.intensities.shape == (2, 0)
+    network.tell_intensities((12, 25), torch.zeros(2, config.evidence_dim), torch.tensor([0.0, 9.0]))
+    after = network(images, points)
+    torch.testing.assert_close(after.intensities, torch.tensor([[2.5, 5.0], [2.5, 5.0]]), atol=1e-3, rtol=0)
+    assert all(torch.equal(a, b) for a, b in zip(after[:-1], before[:-1], strict=True))
+    assert network.config.intensity_units == (12, 25)
+    again = build_network(network.config)
+    again.load_state_dict(network.state_dict())
+    assert not [name for name, _ in again.named_parameters() if "intensity" in name], "no stage trains them"
+
+
+def test_a_network_whose_knowledge_is_targets_tells_no_intensities():
+    with pytest.raises(ConfigError, match="intensity_units must be empty"):
+        build_network(NEAREST).tell_intensities((12,), torch.zeros(1, NEAREST.evidence_dim), torch.zeros(1))
 
 
 def test_the_parts_are_named_as_the_stages_name_them():
@@ -215,7 +237,7 @@ def test_the_prior_and_the_evidence_add_up_as_log_odds(crops, points):
     out = network(crops, points)
     pyramid = network.backbone(crops)
     feature, logits = network.expression_branch(pyramid)
-    evidence, _ = network.action_unit_branch(pyramid, points, feature)
+    evidence = network.action_unit_branch(pyramid, points, feature).logits
     prior = torch.logit(logits.softmax(dim=1) @ network.prior_odds.table)
     torch.testing.assert_close(torch.logit(out.action_unit_probabilities), evidence + prior, rtol=1e-3, atol=1e-3)
 

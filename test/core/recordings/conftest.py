@@ -24,7 +24,7 @@ def write_rows(tmp_path) -> Callable[..., Path]:
     def write(
         name: str, every_frame: bool = False, source: str = "film.mp4", frames: int = FRAMES, points: bool = True
     ) -> Path:
-        with open_sink(tmp_path / name, every_frame=every_frame, points=points) as sink:
+        with open_sink(tmp_path / name, every_frame=every_frame, points=points, intensities=(12, 25)) as sink:
             for index in range(frames):
                 blank = np.empty((0, 0, 3), np.uint8)
                 sink.write(Frame(blank, source, index, index / FPS, source), faces_of(index))

@@ -26,6 +26,7 @@ def prediction(face_id: str, expression: str, confidence: float = 0.9, state: st
         action_units={unit: smile if unit == 12 else 0.05 for unit in facs.ACTION_UNITS},
         landmarks=np.zeros((68, 2), np.float32),
         state=state,
+        intensities={12: 4.2 if expression == "happiness" else 0.3, 25: 1.5},
     )
 
 

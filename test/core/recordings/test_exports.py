@@ -39,6 +39,8 @@ def test_the_tidy_table_has_a_row_a_face_and_frame(recording):
     row = next(row for row in rows if row["frame"] == "15" and row["face_id"] == "f1")
     assert (row["expression"], row["confidence"], row["state"]) == ("happiness", "0.95", "ok")
     assert (row["time_s"], row["au_12"], row["box_w"]) == ("1.5", "0.8", "190.0")
+    assert [name for name in row if name.startswith("intensity")] == ["intensity_12", "intensity_25"]
+    assert (row["intensity_12"], row["intensity_25"]) == ("4.2", "1.5")
     assert float(row["valence"]) == pytest.approx(0.95 * 0.81, abs=0.05)
     assert not [name for name in row if name.startswith(("x_", "y_"))]
 
@@ -50,10 +52,10 @@ def test_the_table_of_events_has_a_row_an_event(found):
     assert (row["action_unit"], row["expression"], row["duration_s"]) == ("12", "", "1.5")
 
 
-def test_openface_names_say_presence_and_five_times_the_probability(recording):
+def test_openface_names_say_presence_and_intensity_where_it_is_told(recording):
     rows = rows_of(openface_csv(recording))
     row = next(row for row in rows if row["frame"] == "16" and row["face_id"] == "f1")  # OpenFace counts from 1
-    assert (row["AU12_c"], row["AU12_r"], row["AU01_c"], row["AU01_r"]) == ("1", "4.0", "0", "0.25")
+    assert (row["AU12_c"], row["AU12_r"], row["AU01_c"], row["AU01_r"]) == ("1", "4.2", "0", "")
     assert (row["timestamp"], row["success"], row["confidence"]) == ("1.5", "1", "1")
     unclear = next(row for row in rows if row["face_id"] == "f2")
     assert (unclear["success"], unclear["confidence"]) == ("0", "0")

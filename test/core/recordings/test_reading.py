@@ -54,6 +54,26 @@ def test_without_a_log_frames_without_a_face_are_not_known(write_rows):
     assert (film.frames, film.empty) == (FRAMES - len(AWAY), None)
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_intensities_are_read_where_the_rows_tell_them(write_rows, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    recording = read_recording(write_rows(f"faces.{suffix}"))
+    assert recording.intensity_units == (12, 25)
+    smiling = recording.tracks[0].intensities[SMILE[0]]
+    assert smiling[facs.ACTION_UNITS.index(12)] == pytest.approx(4.2)
+    assert np.isnan(smiling).sum() == 15
+
+
+def test_rows_of_a_model_without_intensities_have_none(write_rows):
+    path = write_rows("faces.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "intensities"}) + "\n" for row in rows))
+    recording = read_recording(path)
+    assert recording.intensity_units == ()
+    assert np.isnan(recording.tracks[0].intensities).all()
+
+
 def test_action_units_that_a_model_does_not_have_are_not_known(write_rows):
     path = write_rows("faces.jsonl")
     rows = [json.loads(line) | {"action_units": {}} for line in path.read_text().splitlines()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,9 @@ def test_a_camera_is_a_film_and_its_faces_are_those_of_the_messages(tmp_path, po
     assert track.probabilities[0] == pytest.approx(face.probabilities)
     assert facs.BASIC_EXPRESSIONS[track.labels[0]] == face.expression
     assert track.units[0][0] == pytest.approx(face.action_units[0].probability)
+    said = {unit.code: unit.intensity for unit in face.action_units if unit.visible}
+    assert track.intensities[0] == pytest.approx([said.get(u, math.nan) for u in facs.ACTION_UNITS], nan_ok=True)
+    assert not math.isnan(said[12])
 
 
 def test_a_bag_without_expressions_says_what_adds_them(tmp_path, portrait):

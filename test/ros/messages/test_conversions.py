@@ -144,6 +144,14 @@ def test_sides_are_said_of_the_units_that_have_them_unless_nothing_was_estimated
     assert said == {code: pytest.approx(both) for code, both in expected.items()}
 
 
+@pytest.mark.parametrize("state", ["ok", "low_quality"])
+def test_intensities_are_said_of_the_units_that_have_them_unless_nothing_was_estimated(messages, state):
+    reading = FaceReading(a_face(intensities={4: 0.0, 12: 4.5}, state=state), frozenset({4, 12}))
+    (face,) = array_of(messages, an_observation(messages, reading)).faces
+    said = {u.code: u.intensity for u in face.action_units if not math.isnan(u.intensity)}
+    assert said == ({4: 0.0, 12: 4.5} if state == "ok" else {})
+
+
 def test_an_image_without_a_face_or_stamp_is_an_empty_array(messages):
     array = array_of(messages, an_observation(messages, stamp_ns=0), math.nan)
     assert array.faces == []

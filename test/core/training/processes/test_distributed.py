@@ -64,7 +64,9 @@ def material(fer_root, tiny_config, tmp_path_factory) -> Path:
     trained = load_network(find_weights("edge", "torch"))[0]  # far from there, rounding grows within a few steps
     small = dataclasses.replace(trained.config.preprocessing, input_size=64)
     torch.manual_seed(0)
-    shape = dataclasses.replace(trained.config, preprocessing=small, dropout=0.0, knowledge="targets")
+    shape = dataclasses.replace(
+        trained.config, preprocessing=small, dropout=0.0, knowledge="targets", intensity_units=()
+    )
     network = build_network(shape)
     missing, _ = network.load_state_dict(trained.state_dict(), strict=False)
     assert missing == ["action_unit_branch.classifier.weight", "action_unit_branch.classifier.bias"]

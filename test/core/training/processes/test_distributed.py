@@ -81,8 +81,8 @@ def material(fer_root, tiny_config, tmp_path_factory) -> Path:
         optimizer="sgd",
         cache_views=2,
         cache_dir=str(folder / "features"),
-        landmark=schedule,
-        expression=Schedule(4, 0.0004),
+        landmark=Schedule(2, 0.0003),
+        expression=Schedule(4, 0.0001),  # all of it learns: at more, float32 rounding grows to what is tested
         action_unit=schedule,
         fusion=Schedule(3, 0.001),
     )

@@ -23,10 +23,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from aue_crl_core.data.index import DatasetIndex, Record
+from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.layouts.no_faces import NAME as NO_FACES
 from aue_crl_core.data.transforms import masked
 from aue_crl_core.faces.crop import apply
@@ -42,6 +43,8 @@ LIMITS: Final = (0, 36, 90, 10_000)
 SIDE: Final = 320
 _MOST_FACES: Final = 5
 _LUMINANCE: Final = (0.299, 0.587, 0.114)
+Grey = NDArray[np.uint8]
+"""HxW uint8, 0 to 255."""
 
 
 def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -84,7 +87,8 @@ class DetectorNet(nn.Module):
 
 
 class Scenes(Dataset[tuple[Tensor, Tensor]]):
-    """Endless pictures uint8 3xSxS and their faces `_MOST_FACES`x4: middle x, y, side (pixels; 0: none) and roll."""
+    """Endless pictures uint8 1xSxS, luminance, and their faces `_MOST_FACES`x4: middle x, y, side (pixels; 0: none) and
+    roll."""
 
     def __init__(self, faces: list[DatasetIndex], empty: DatasetIndex, length: int, seed: int) -> None:
         rows = [(i, r) for i in faces for r in i.select("train").records if r.usable and r.points is not None]
@@ -104,13 +108,13 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
             side = float(np.exp(rng.uniform(np.log(14), np.log(60 if wanted > 1 and place else 300))))
             image, faces[place] = self._pasted(image, side, [f for f in faces if f[2] > 0], rng)
         image = _as_seen(image, rng)
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(faces)
+        return torch.from_numpy(image[None]), torch.from_numpy(faces)
 
-    def _behind(self, rng: np.random.Generator) -> Image:
+    def _behind(self, rng: np.random.Generator) -> Grey:
         """A crop of a picture without people; often where YuNet is wrong."""
         index, records = self._empty
         record = records[rng.integers(len(records))]
-        image = load_image(index.path(record))
+        image = _luminance(load_image(index.path(record)))
         height, width = image.shape[:2]
         if record.box is not None and rng.random() < 0.7:
             wanted = float(np.exp(rng.uniform(np.log(20), np.log(200))))
@@ -124,13 +128,14 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
         return _warped(image, shape, scale, cv2.BORDER_REFLECT_101)
 
     def _pasted(
-        self, image: Image, side: float, others: list[Any], rng: np.random.Generator
-    ) -> tuple[Image, tuple[float, float, float, float]]:
+        self, image: Grey, side: float, others: list[Any], rng: np.random.Generator
+    ) -> tuple[Grey, tuple[float, float, float, float]]:
         rows = self._small if side < 50 and rng.random() < 0.3 and self._small else self._large
         index, record = rows[rng.integers(len(rows))]
         face, points = load_image(index.path(record)), record.points.astype(np.float64)
         if rng.random() < 0.15:
             face = masked(face, record.points, rng)
+        face = _luminance(face)
         if rng.random() < 0.5:
             face, points = face[:, ::-1], points * (-1, 1) + (face.shape[1] - 1, 0)
         roll = rng.uniform(-np.pi, np.pi) if rng.random() < 0.35 else rng.normal(0, 0.25)
@@ -145,8 +150,8 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
                 return image, (0.0, 0.0, 0.0, 0.0)
         shape = np.column_stack([turn, at - turn @ ((low + high) / 2)])
         there = _warped(face, shape, scale, cv2.BORDER_REPLICATE)
-        cover = _cover(face, record, low, high, extent, rng)
-        cover = cv2.warpAffine(cover, shape, (SIDE, SIDE), flags=cv2.INTER_AREA)[:, :, None] / 255.0
+        cover = cv2.warpAffine(_cover(face, low, high, extent, rng), shape, (SIDE, SIDE)).astype(np.float32) / 255
+        cover = cv2.GaussianBlur(cover, (0, 0), max(0.3, side * rng.uniform(0.01, 0.1)))
         points = apply(shape, points)
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         own_roll = head_pose(record.points).roll
@@ -155,14 +160,19 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
         return mixed.astype(np.uint8), (*middle, float(np.ptp(points, axis=0).max()), told)
 
 
-def _warped(image: Image, shape: np.ndarray, scale: float, border: int) -> Image:
+def _warped(image: Grey, shape: np.ndarray, scale: float, border: int) -> Grey:
     if scale < 0.9:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 / scale)
     return cv2.warpAffine(np.ascontiguousarray(image), shape, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
-def _cover(face: Image, record: Record, low: Any, high: Any, extent: float, rng: np.random.Generator) -> Image:
-    """What of the picture is pasted: all of it, or an ellipse around head and neck, its edge more or less soft."""
+def _luminance(image: Image) -> Grey:
+    """HxWx3 uint8 RGB -> HxW uint8."""
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+
+
+def _cover(face: Grey, low: Any, high: Any, extent: float, rng: np.random.Generator) -> Grey:
+    """What of the picture is pasted: all of it, or an ellipse around head and neck."""
     cover = np.zeros(face.shape[:2], np.uint8)
     if rng.random() < 0.35:
         cover[:] = 255
@@ -170,10 +180,10 @@ def _cover(face: Image, record: Record, low: Any, high: Any, extent: float, rng:
     middle = (low + high) / 2 - (0, 0.12 * extent)
     axes = extent * rng.uniform(0.62, 1.0), extent * rng.uniform(0.8, 1.2)
     cv2.ellipse(cover, (tuple(map(float, middle)), (2 * axes[0], 2 * axes[1]), 0.0), 255, -1)
-    return cv2.GaussianBlur(cover, (0, 0), extent * rng.uniform(0.01, 0.1))
+    return cover
 
 
-def _as_seen(image: Image, rng: np.random.Generator) -> Image:
+def _as_seen(image: Grey, rng: np.random.Generator) -> Grey:
     """Through a camera: light, darkness and noise, blur, compression."""
     picture = image.astype(np.float32)
     if rng.random() < 0.7:
@@ -187,7 +197,8 @@ def _as_seen(image: Image, rng: np.random.Generator) -> Image:
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = int(rng.uniform(30, 90))
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        picture = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
     return picture
 
 
@@ -249,14 +260,14 @@ def train(chosen: argparse.Namespace) -> None:
             break
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * done))
-        images = images.to(memory_format=torch.channels_last)
+        images = images.expand(-1, 3, -1, -1)
         score, place = loss(network(images), faces)
         optimiser.zero_grad()
         (score + place).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         mean.update_parameters(network)
-        parts.append((float(score), float(place)))
+        parts.append((float(score.detach()), float(place.detach())))
         if time.monotonic() - shown > 60:
             print(f"{done:.0%} step {step} score, place {np.mean(parts, axis=0).round(3)}", flush=True)
             shown, parts = time.monotonic(), []

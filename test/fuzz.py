@@ -237,8 +237,29 @@ def recording() -> Target:
     return Target(file("fuzz.jsonl", read_recording), (DatasetError,), (place.read_bytes(),))
 
 
-def bag(storage: str) -> Target:
-    """The file of a rosbag beside its metadata."""
+def result_table(suffix: str) -> Target:
+    """A table that `run` wrote, read for a report, with all columns that there can be."""
+    from aue_crl_core.errors import DatasetError
+    from aue_crl_core.recordings.reading import read_recording
+
+    place = scratch() / f"out.{suffix}"
+    command = [sys.executable, "-m", "aue_crl_core", "run", str(PORTRAIT), "--output", str(place)]
+    subprocess.run([*command, "--every-frame", "--sides"], check=True, capture_output=True)
+    return Target(file(f"fuzz.{suffix}", read_recording), (DatasetError,), (place.read_bytes(),))
+
+
+def result_csv() -> Target:
+    """A CSV table that `run` wrote."""
+    return result_table("csv")
+
+
+def result_parquet() -> Target:
+    """A Parquet table that `run` wrote."""
+    return result_table("parquet")
+
+
+def bag(storage: str, metadata: bool = False) -> Target:
+    """The file of a rosbag beside its metadata, or the metadata beside the file."""
     from aue_crl_core.errors import BagError
     from aue_crl_ros.bags.files import messages_of, opened_bag
 
@@ -247,7 +268,7 @@ def bag(storage: str) -> Target:
 
     notes = [(START, MESSAGES.new("std_msgs/msg/String", data="a"))]
     folder = write(scratch() / storage, {"/notes": ("std_msgs/msg/String", notes)}, storage)
-    (content,) = (path for path in folder.iterdir() if path.suffix != ".yaml")
+    (content,) = (path for path in folder.iterdir() if (path.suffix == ".yaml") == metadata)
     seed = content.read_bytes()
 
     def read(data: bytes) -> None:
@@ -269,11 +290,16 @@ def sqlite() -> Target:
     return bag("sqlite3")
 
 
+def bag_metadata() -> Target:
+    """What a rosbag's metadata.yaml says of it."""
+    return bag("sqlite3", metadata=True)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     made.__name__: made
     for made in (
         *(picture, heif, compressed_message, raw_message, sample, checkpoint, yaml, table, parquet, annotations),
-        *(recording, mcap, sqlite),
+        *(recording, result_csv, result_parquet, mcap, sqlite, bag_metadata),
     )
 }
 

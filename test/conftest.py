@@ -127,6 +127,17 @@ def photograph(photograph_path: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def one_torch_thread():
+    """Small networks on a busy machine: torch's threads wait for each other far longer than they compute."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
 def raf_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small RAF-DB tree of real photographs: 48 of training, 24 of test, with its own label list."""
     root = tmp_path_factory.mktemp("raf")

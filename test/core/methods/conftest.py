@@ -28,6 +28,11 @@ from aue_crl_core.training.loop import Learner  # noqa: E402
 from aue_crl_core.training.stages import Setting, stage_of  # noqa: E402
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread(one_torch_thread):
+    """For all tests here."""
+
+
 @pytest.fixture(scope="session")
 def small_model() -> Callable[[MethodName], ModelConfig]:
     """Model edge for 32 px crops, with a method's head and without dropout."""
@@ -68,9 +73,10 @@ def learned_by_heart(small_model, fifty_faces) -> Callable[[MethodName, int], tu
         stage, config = stage_of("expression", network.config), make_config(None, precision="fp32")
         setting = Setting(config, LearnablePrior("basic"), torch.zeros(7), criterion=stage.criterion(network.config))
         parameters, _ = stage.prepare(network, setting.prior, training=True)
-        learner = Learner(network, stage, setting, torch.optim.AdamW(parameters, lr=1e-2), "cpu")
+        learner = Learner(network, stage, setting, torch.optim.AdamW(parameters), "cpu")
         history = []
-        for _ in range(steps):
+        for step in range(steps):
+            learner.set_lr(1e-2 * (1 - step / steps))  # to nothing, so that what batch normalisation has seen is true
             losses = learner.losses(fifty_faces)
             history.append({name: value.item() for name, value in losses.items()})
             learner.step(torch.stack(list(losses.values())).sum())

@@ -24,11 +24,8 @@ STAGES = ("landmark", "expression", "action_unit", "fusion")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_torch_thread):
+    """For all tests here."""
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def loss(outputs: tuple[Tensor, ...], faces: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train(chosen: argparse.Namespace) -> None:
-    """So many minutes of AdamW, the rate a cosine over them; the mean of the weights is what is written."""
+    """So many minutes of AdamW, the rate a cosine over them, to nothing: no mean of weights is needed then."""
     chosen.output.mkdir(parents=True, exist_ok=True)
     empty = DatasetIndex.read(chosen.empty)
     if empty.layout != NO_FACES:
@@ -249,9 +249,6 @@ def train(chosen: argparse.Namespace) -> None:
     torch.manual_seed(chosen.seed)
     network = DetectorNet().to(memory_format=torch.channels_last)
     print(f"{sum(p.numel() for p in network.parameters()) / 1e6:.3f} M parameters")
-    mean = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-3)
     began, shown, parts = time.monotonic(), 0.0, []
     for step, (images, faces) in enumerate(loader):
@@ -266,12 +263,12 @@ def train(chosen: argparse.Namespace) -> None:
         (score + place).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
-        mean.update_parameters(network)
         parts.append((float(score.detach()), float(place.detach())))
         if time.monotonic() - shown > 60:
             print(f"{done:.0%} step {step} score, place {np.mean(parts, axis=0).round(3)}", flush=True)
             shown, parts = time.monotonic(), []
-            write(mean.module, chosen.output / "detector.onnx")
+            write(network, chosen.output / "detector.onnx")
+    write(network, chosen.output / "detector.onnx")
 
 
 def write(network: DetectorNet, path: Path) -> None:

@@ -82,7 +82,7 @@ def compare(
 ) -> None:
     """Outputs of both, then times in turns."""
     images, points = (torch.from_numpy(feed[name]) for name in ("images", "points"))
-    places = ours.action_unit_branch.windows.centres(points).flatten(2)
+    places = ours.action_unit_branch.windows.centres(points).reshape(-1, 17, 4)
     batch = Batch(None, deployed.normalise(images), places, None)  # type: ignore[arg-type]
     first, second, attention = their_output(theirs, "Fuse", batch)
     fused, alone, _, weights = session.run(None, feed)

@@ -22,6 +22,7 @@ from aue_crl_core.engines.onnx import OnnxEngine, landmarks_path
 from aue_crl_core.engines.torch import TorchEngine
 from aue_crl_core.hashing import seal
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
+from aue_crl_core.networks.folded import fold
 from aue_crl_core.types import Image
 from aue_crl_core.whole_file import whole_file
 
@@ -41,6 +42,7 @@ def export_onnx(checkpoint: Path, output: Path, half: bool = False) -> tuple[Pat
     """
     require(output.suffix == ".onnx", "output", "end in .onnx", str(output))
     network, info = load_network(checkpoint)
+    fold(network)
     size, landmark_size = network.config.preprocessing.input_size, network.landmark_net.input_size
     images = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     points = torch.rand(2, 68, 2) * size

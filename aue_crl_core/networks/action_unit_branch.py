@@ -75,19 +75,18 @@ class RegionWindows(nn.Module):
         self.register_buffer("cells", offsets[:, None] * map_size + offsets, persistent=False)
 
     def centres(self, points: Tensor) -> Tensor:
-        """Window centres, int64 Bx17x2x2 (AU, side, (x, y)) in map cells, moved so that each window lies on the map.
+        """Window centres, int64 BxRx2 (x, y) in map cells, moved so that each window lies on the map.
 
         A window of side w around centre c covers the cells c - w/2 <= cell < c + w/2, as in the authors' code.
         """
         first, second = self.ends.unbind(0)
         middle = (points[:, first] + points[:, second]).float() * (self.scale / 2)
         half = self.window // 2
-        inside = middle.round().long().clamp(half, self.map_size - self.window + half)
-        return inside.unflatten(1, (NUM_UNITS, SIDES))
+        return middle.round().long().clamp(half, self.map_size - self.window + half)
 
     def forward(self, maps: Tensor, points: Tensor) -> Tensor:
         """See the class."""
-        centres = self.centres(points).flatten(1, 2)
+        centres = self.centres(points)
         starts = torch.arange(maps.shape[0], device=maps.device) * self.map_size**2
         anchors = starts[:, None] + centres[..., 1] * self.map_size + centres[..., 0]
         cells = anchors[:, :, None, None] + self.cells
@@ -140,8 +139,9 @@ class ActionUnitBranch(nn.Module):
         side = config.region_pool or window
         self.decoder = Decoder(channels, config.decoder_channels, config.decoder_upsampling)
         self.windows = RegionWindows(size, size // 4, window)
+        self.windows_shape = REGIONS * config.decoder_channels[2], window, window
         self.region_conv = nn.Conv2d(
-            REGIONS * config.decoder_channels[2], REGIONS * config.region_channels, 3, padding=1, groups=REGIONS
+            self.windows_shape[0], REGIONS * config.region_channels, 3, padding=1, groups=REGIONS
         )
         self.pool = window // side
         self.region_linear = GroupedLinear(REGIONS, config.region_channels * side * side, config.region_dim)
@@ -155,14 +155,15 @@ class ActionUnitBranch(nn.Module):
     def forward(self, pyramid: Pyramid, points: Tensor, feature: Tensor | None = None) -> UnitOutput:
         """See the class."""
         windows = self.windows(self.decoder(pyramid), points)
-        regions = F.relu(self.region_conv(windows.flatten(1, 2)))
+        regions = F.relu(self.region_conv(windows.reshape(-1, *self.windows_shape)))
         if self.pool > 1:
             regions = F.avg_pool2d(regions, self.pool)
-        vectors = self.dropout(F.relu(self.region_linear(regions.unflatten(1, (REGIONS, -1)).flatten(2))))
+        _, inputs, outputs = self.region_linear.weight.shape
+        vectors = self.dropout(F.relu(self.region_linear(regions.reshape(-1, REGIONS, inputs))))
         flat = vectors.flatten(1)
         if self.evidence is None:
             logits = self.classifier(flat)
             intensities = logits[:, :0]
         else:
             logits, intensities = self.evidence(flat, feature, points)
-        return UnitOutput(logits.float(), vectors.unflatten(1, (NUM_UNITS, SIDES)), intensities.float())
+        return UnitOutput(logits.float(), vectors.reshape(-1, NUM_UNITS, SIDES, outputs), intensities.float())

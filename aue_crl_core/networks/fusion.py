@@ -25,6 +25,7 @@ class Fusion(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         unit_dim, width = SIDES * config.region_dim, config.fusion_dim
+        self.unit_dim, self.width = unit_dim, width
         self.upstream_region_order = config.upstream_region_order
         self.weigh = torch.sigmoid if config.attention == "sigmoid" else partial(torch.softmax, dim=1)
         self.dropout = nn.Dropout(config.dropout)
@@ -43,12 +44,12 @@ class Fusion(nn.Module):
         """
         if self.upstream_region_order:
             vectors = vectors.flatten(1, 2).unflatten(1, (SIDES, NUM_UNITS)).transpose(1, 2)
-        return vectors.flatten(2)
+        return vectors.reshape(-1, NUM_UNITS, self.unit_dim)
 
     def forward(self, feature: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         units = self.pair(vectors)
-        answers = self.unit_norm(self.unit_linear(self.dropout(units)).flatten(1)).unflatten(1, (NUM_UNITS, -1))
+        answers = self.unit_norm(self.unit_linear(self.dropout(units)).flatten(1)).reshape(-1, NUM_UNITS, self.width)
         question = self.expression_norm(self.expression_linear(self.dropout(feature)))
         agreement = F.relu(self.score(answers.tanh() * question.tanh()[:, None]))
         attention = self.weigh(agreement.squeeze(2).float())

@@ -44,5 +44,5 @@ class LandmarkNet(nn.Module):
         """See the class: Bx3x96x96 -> (Bx68x2 pixels, B logits)."""
         hidden = self.hidden(self.features(self.luminance(images)))
         centre = (self.input_size - 1) / 2
-        points = self.points(hidden).float().unflatten(1, (NUM_POINTS, 2)) * (self.input_size / 2) + centre
+        points = self.points(hidden).float().reshape(-1, NUM_POINTS, 2) * (self.input_size / 2) + centre
         return points, self.face(hidden).squeeze(1)

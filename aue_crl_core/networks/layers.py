@@ -48,7 +48,7 @@ class NeighbourNorm(nn.Module):
         squares = maps.float().square()
         sums = torch.cat([squares[:, :1], squares[:, 1:] + squares[:, :-1]], dim=1)
         root = (1 + self.alpha * sums).sqrt()
-        return maps * (root * root.sqrt()).reciprocal().to(maps.dtype)
+        return maps / (root * root.sqrt()).to(maps.dtype)
 
 
 class Luminance(nn.Module):

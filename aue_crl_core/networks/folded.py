@@ -47,7 +47,7 @@ def _see_colours(part: MobileNetBackbone | LandmarkNet) -> None:
 class JoinedGroups(nn.Module):
     """A grouped convolution whose neighbouring groups are joined to ones of 16 outputs, with zeros between them.
 
-    Twice the multiplications in less time: onnxruntime has a kernel for groups that fill a register, and makes a matrix
+    More multiplications in less time: onnxruntime has a kernel for groups that fill a register, and makes a matrix
     of every window for those that do not. On AVX-512 the convolution of the regions of `edge` takes 0.4 of its time; on
     AVX2, whose registers eight outputs fill, 1.3. forward: as `conv`, BxIxHxW -> BxOxHxW.
     """

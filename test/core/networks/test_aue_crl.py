@@ -10,23 +10,14 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from small_network import SMALL  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from aue_crl_core.config import ModelConfig, ModelName, Preprocessing, model_config  # noqa: E402
+from aue_crl_core.config import ModelName, Preprocessing, model_config  # noqa: E402
 from aue_crl_core.errors import ConfigError, ImageError  # noqa: E402
 from aue_crl_core.networks import AueCrl, build_network  # noqa: E402
 from aue_crl_core.networks.layers import GroupedLinear  # noqa: E402
 
-SMALL = ModelConfig(
-    backbone="resnet18",
-    preprocessing=Preprocessing(input_size=64),
-    feature_dim=16,
-    decoder_channels=(8, 8, 8),
-    region_size=6,
-    region_channels=4,
-    region_dim=6,
-    fusion_dim=10,
-)
 NEAREST = dataclasses.replace(SMALL, backbone="edge", decoder_upsampling="nearest", region_pool=3)
 
 

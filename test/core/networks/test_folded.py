@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from small_network import SMALL, as_after_training  # noqa: E402
+
 from aue_crl_core.checkpoint import load_network  # noqa: E402
-from aue_crl_core.config import ModelConfig, Preprocessing  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
-from aue_crl_core.networks import build_network  # noqa: E402
-from aue_crl_core.networks.folded import JoinedGroups, NormalisedLinear, fold  # noqa: E402
+from aue_crl_core.networks.folded import JoinedGroups, LuminanceConv, NormalisedLinear, fold  # noqa: E402
 from aue_crl_core.networks.layers import GroupedLinear  # noqa: E402
 
 
@@ -73,21 +74,20 @@ def test_the_shipped_network_says_the_same_folded(shipped, batch):
 
 @pytest.mark.parametrize("backbone", ["edge", "resnet18"])
 def test_networks_that_see_colours_say_the_same_folded(backbone):
-    config = ModelConfig(
-        backbone=backbone,
-        preprocessing=Preprocessing(input_size=64),
-        feature_dim=16,
-        decoder_channels=(8, 8, 8),
-        region_size=6,
-        region_channels=8,
-        region_dim=6,
-        fusion_dim=10,
-    )
-    torch.manual_seed(0)
-    network = build_network(config).eval()
+    network = as_after_training(dataclasses.replace(SMALL, backbone=backbone, region_channels=8))
     images, points = torch.randn(2, 3, 64, 64), torch.rand(2, 68, 2) * 64
     light = fold(copy.deepcopy(network))
     assert isinstance(light.action_unit_branch.region_conv, JoinedGroups)
+    with torch.no_grad():
+        for ours, theirs in zip(light(images, points), network(images, points), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_another_methods_network_says_the_same_folded():
+    network = as_after_training(dataclasses.replace(SMALL, backbone="mobilenet_v2", method="softmax"))
+    images, points = torch.randn(2, 3, 64, 64), torch.rand(2, 68, 2) * 64
+    light = fold(copy.deepcopy(network))
+    assert isinstance(light.backbone.features[0][0], LuminanceConv)
     with torch.no_grad():
         for ours, theirs in zip(light(images, points), network(images, points), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

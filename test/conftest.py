@@ -25,6 +25,25 @@ else:
     settings.load_profile("any machine")
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests load onnxruntime before the package does
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one worker a core: torch's threads would wait for each other
+
+
+def pytest_configure(config):
+    """With `-n N` (pytest-xdist) tests are shared out by groups, in their order."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist, config.option.loadscopereorder = "loadgroup", False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file is a group, and all that uses DDS is one, the first: it takes longest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: "ros" not in item.path.parts)
+        for item in items:
+            group = item.nodeid.partition("::")[0] if "ros" not in item.path.parts else "ros"
+            item.add_marker(pytest.mark.xdist_group(group))
+
 
 SHARED = Path(os.environ.get("AUE_CRL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

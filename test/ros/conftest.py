@@ -24,7 +24,8 @@ def domain():
     """The DDS domain of this run: loopback only; child processes inherit it as ROS_DOMAIN_ID."""
     pytest.importorskip("cyclonedds")
     pytest.importorskip("rosbags")
-    number = 40 + os.getpid() % 60
+    worker = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...: each has a domain of its own
+    number = 40 + (os.getpid() if worker is None else os.getppid() + int(worker[2:])) % 60
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CYCLONEDDS_URI", LOOPBACK)
         patch.setenv("ROS_DOMAIN_ID", str(number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ class Frame:
 
     image: Image
     source: str = ""
+    _: KW_ONLY
     index: int = 0
     time_s: float = 0.0
     camera: str = ""

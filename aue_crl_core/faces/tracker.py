@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 from typing import Final, Literal, Protocol
 
+import numpy as np
+
 from aue_crl_core.config import require
 from aue_crl_core.types import FaceBox, Points
 
@@ -59,6 +61,13 @@ class _Track:
         """The box where it would be by now if it had gone on as before."""
         away = now - self.seen_s
         return replace(self.box, x=self.box.x + self.velocity[0] * away, y=self.box.y + self.velocity[1] * away)
+
+    def scale(self, across: float, down: float) -> None:
+        """The image has become so many times as wide and high."""
+        b, (x, y) = self.box, self.velocity
+        self.box = replace(b, x=b.x * across, y=b.y * down, w=b.w * across, h=b.h * down)
+        self.points = ((self.points + 0.5) * (across, down) - 0.5).astype(np.float32)
+        self.velocity = (x * across, y * down)
 
     def see(self, face: TrackableFace, now: float, frame: int) -> None:
         """Enter where the face is now."""
@@ -118,6 +127,7 @@ class FaceTracker:
         self._clock_s = 0.0
         self._ended: tuple[str, ...] = ()
         self._cut = False
+        self._size: tuple[int, int] | None = None
 
     def reconfigure(self, detect_every: int, lost_after_s: float) -> None:
         """Search more or less often, and lose faces sooner or later, from the next frame on.
@@ -143,6 +153,19 @@ class FaceTracker:
     def cut(self) -> None:
         """The next frame shows another scene: nobody is followed into it, and `update` ends every track."""
         self._cut = True
+
+    def resize(self, width: int, height: int) -> bool:
+        """The next frame is so large, pixels; if the last one was not, its tracks go on in the pixels of this one.
+
+        Returns whether it was another size.
+        """
+        before, self._size = self._size, (width, height)
+        if before in (None, self._size):
+            return False
+        across, down = width / before[0], height / before[1]
+        for track in self._tracks:
+            track.scale(across, down)
+        return True
 
     def seeds(self) -> list[tuple[str, Points]]:
         """Id and last 68x2 points (image pixels) of every live track, oldest first: where to look for it next.

@@ -55,7 +55,7 @@ def prediction() -> FacePrediction:
 
 
 def test_a_record_is_plain_json_even_of_numpy_values(prediction):
-    frame = Frame(np.zeros((2, 2, 3), np.uint8), "a.jpg", 7, np.float32(1.5))
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), "a.jpg", index=7, time_s=np.float32(1.5))
     record = json.loads(json.dumps(prediction.as_record(frame)))
     assert list(record) == [
         "source", "frame", "time_s", "face_id", "box", "expression",

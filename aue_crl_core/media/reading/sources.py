@@ -180,7 +180,7 @@ class VideoSource:
                         packets.close()
                         break
                     if chosen.takes(time_s):
-                        yield Frame(_upright(picture, stream), self.name, index, time_s, self.name)
+                        yield Frame(_upright(picture, stream), self.name, index=index, time_s=time_s, camera=self.name)
                     index, read = index + 1, read + 1
         if not cut_off and not chosen.ends_at(end_s) and Path(self.name).is_file():
             cut_off = missing_bytes(Path(self.name)) > 0
@@ -248,7 +248,7 @@ class CameraSource:
                 if chosen.ends_at(time_s):
                     return
                 if chosen.begins_at(time_s) and chosen.takes(time_s):
-                    yield Frame(swap_red_blue(image), self.name, index, time_s, self.name)
+                    yield Frame(swap_red_blue(image), self.name, index=index, time_s=time_s, camera=self.name)
                 index += 1
         finally:
             camera.release()

@@ -50,7 +50,7 @@ def test_two_people_who_cross_keep_their_ids(analyzer, heads):
             frame = _room()
             _held(frame, behind, 520 - step * number, 250)
             _held(frame, before, 120 + step * number, 230)
-            ended = {f.face_id: f.box.x for f in tracking.process([Frame(frame, number / 30, "door")])[0]}
+            ended = {f.face_id: f.box.x for f in tracking.process([Frame(frame, time_s=number / 30, camera="door")])[0]}
             began = began if len(began) == 2 else ended
         kept += sorted(began, key=began.__getitem__) == sorted(ended, key=ended.__getitem__, reverse=True)
     assert kept >= len(heads) - 2  # of len(heads) - 1 crossings
@@ -62,7 +62,7 @@ def test_a_face_that_is_away_for_less_than_a_second_comes_back_under_its_id(anal
         frame = _room()
         if not 10 <= number < 34:  # away for 0.8 s
             _held(frame, heads[0], 250 + 2 * number, 240)
-        ids.append([face.face_id for face in tracking.process([Frame(frame, number / 30, "desk")])[0]])
+        ids.append([face.face_id for face in tracking.process([Frame(frame, time_s=number / 30, camera="desk")])[0]])
     assert ids[9] == ["f1"]
     assert ids[20] == []
     assert ids[-1] == ["f1"]
@@ -85,7 +85,7 @@ def test_small_faces_are_followed_and_called_of_low_quality(analyzer, photograph
     for number in range(20):
         frame = np.full((480, 640, 3), 120, np.uint8)
         _held(frame, head, 200 + number, 200)
-        seen.append(tracking.process([Frame(frame, number / 30, "hall")])[0])
+        seen.append(tracking.process([Frame(frame, time_s=number / 30, camera="hall")])[0])
     assert {face.face_id for faces in seen for face in faces} == {"f1"}
     assert sum(len(faces) for faces in seen) >= 18
     strict = FaceAnalyzer(analyzer.engine, analyzer.detector, AnalyzerConfig(min_face_px=40))

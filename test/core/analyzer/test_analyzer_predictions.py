@@ -36,7 +36,7 @@ def test_a_prediction_keeps_its_promises(hopper):
 
 
 def test_the_record_is_json_as_it_stands(hopper, photograph):
-    record = json.loads(json.dumps(hopper.as_record(Frame(photograph, "hopper.jpg", 3, 0.12))))
+    record = json.loads(json.dumps(hopper.as_record(Frame(photograph, "hopper.jpg", index=3, time_s=0.12))))
     assert (record["source"], record["frame"], record["time_s"], record["face_id"]) == ("hopper.jpg", 3, 0.12, "f1")
     assert np.shape(record["landmarks"]) == (68, 2)
     assert record["state"] in ("ok", "uncertain", "low_quality")

@@ -30,7 +30,7 @@ def _face(label: str, p: float = 0.7, face_id: str = "f1") -> FacePrediction:
 
 
 def _frame(time_s: float) -> Frame:
-    return Frame(IMAGE, "film.mp4", round(time_s * 25), time_s, "film.mp4")
+    return Frame(IMAGE, "film.mp4", index=round(time_s * 25), time_s=time_s, camera="film.mp4")
 
 
 def test_readings_are_smoothed_by_the_films_seconds():

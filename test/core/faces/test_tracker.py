@@ -37,6 +37,20 @@ def test_a_face_lost_for_less_than_the_limit_gets_its_id_back_and_later_does_not
     assert tracker.ended_ids == ()
 
 
+def test_an_image_of_another_size_is_of_the_same_faces():
+    tracker = FaceTracker()
+    assert tracker.resize(640, 480) is False
+    for k in range(10):
+        tracker.update([face(10.0 * k), face(300)], k / 30)
+    (_, before), _ = tracker.seeds()
+    assert tracker.resize(640, 480) is False
+    assert tracker.resize(320, 480) is True
+    (_, after), _ = tracker.seeds()
+    assert after.dtype == np.float32
+    np.testing.assert_allclose(after, (before + 0.5) * (0.5, 1) - 0.5, rtol=1e-6)
+    assert tracker.update([boxed(50, 0, 50, 100), boxed(150, 0, 50, 100)], 10 / 30) == ["f1", "f2"]
+
+
 def test_a_face_unseen_for_just_the_limit_is_followed_still():
     tracker = FaceTracker(detect_every=100, lost_after_s=1.0)
     for stamp in (3.0, 4.0, 5.0):

@@ -27,7 +27,7 @@ def write_rows(tmp_path) -> Callable[..., Path]:
         with open_sink(tmp_path / name, every_frame=every_frame, points=points, intensities=(12, 25)) as sink:
             for index in range(frames):
                 blank = np.empty((0, 0, 3), np.uint8)
-                sink.write(Frame(blank, source, index, index / FPS, source), faces_of(index))
+                sink.write(Frame(blank, source, index=index, time_s=index / FPS, camera=source), faces_of(index))
         return tmp_path / name
 
     return write

@@ -20,7 +20,7 @@ SMILE = Event("f1", EventKind.ACTION_UNIT, EventPhase.BEGAN, "", 12, 0.6, 0.6, 1
 def test_a_row_says_who_what_and_when(tmp_path, photograph, suffix):
     path = tmp_path / f"new/events{suffix}"
     with EventSink(path) as sink:
-        sink.write(Frame(photograph, "film.mp4", 40, 1.6), [FEAR, SMILE])
+        sink.write(Frame(photograph, "film.mp4", index=40, time_s=1.6), [FEAR, SMILE])
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file)) if suffix == ".csv" else [json.loads(line) for line in file]
     assert [list(row) for row in rows] == [list(EVENT_COLUMNS)] * 2

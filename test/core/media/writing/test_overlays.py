@@ -18,7 +18,7 @@ TIMES = [0.0, 0.04, 0.1, 0.3, 0.31, 1.0]
 
 
 def stream(image, name, times=TIMES):
-    return [Frame(image, name, index, time_s, name) for index, time_s in enumerate(times)]
+    return [Frame(image, name, index=index, time_s=time_s, camera=name) for index, time_s in enumerate(times)]
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "new folder/out.mov"])
@@ -56,7 +56,7 @@ def test_a_folder_holds_a_picture_a_frame_named_after_its_source(tmp_path, photo
         writer.write(Frame(photograph, "a/face.png"), [predict()])
         writer.write(Frame(photograph, "b/face.jpg"), [])
         for source in ("clip one.mp4", "0", "rtsp://host/live?user=1", "/dev/video2"):
-            writer.write(Frame(photograph, source, 12, 0.5, source), [])
+            writer.write(Frame(photograph, source, index=12, time_s=0.5, camera=source), [])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "camera0_000012.jpg",
         "clip_one_000012.jpg",
@@ -114,7 +114,7 @@ def test_a_place_that_cannot_be_written(tmp_path, photograph, name):
 def noisy(count, name="walk.mp4"):
     """Frames that compress badly, 160x120."""
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
-    return [Frame(np.roll(noise, 3 * i, axis=1), name, i, i / 25, name) for i in range(count)]
+    return [Frame(np.roll(noise, 3 * i, axis=1), name, index=i, time_s=i / 25, camera=name) for i in range(count)]
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov"])

@@ -239,7 +239,7 @@ def test_a_full_disk_leaves_whole_rows_up_to_the_last_frame(tmp_path, photograph
         with open_sink(path) as sink:
             for index in range(800):
                 faces = [predict(name, shift=(0.7 * index, 0.3 * index)) for name in ("f1", "f2")]
-                sink.write(Frame(photograph, "walk.mp4", index, index / 25), faces)
+                sink.write(Frame(photograph, "walk.mp4", index=index, time_s=index / 25), faces)
                 written = index + 1
 
     with disk_with(100_000), pytest.raises(OutputError, match=f"out{suffix} cannot be written any further"):

@@ -316,9 +316,11 @@ class FaceAnalyzer:
         """Where to look for faces: around the points that are followed, and in boxes that the detector found."""
         image, camera, tracker = work.frame.image, work.frame.camera, work.tracker
         if tracker is None:
-            return self._candidates(image, self._search.now(image))
-        if self._cuts[camera](image):
+            return self._candidates(image, self._search.single(image))
+        resized, cut = tracker.resize(image.shape[1], image.shape[0]), self._cuts[camera](image)
+        if cut:
             tracker.cut()
+        if cut or resized:
             self._search.forget(camera)
         support = self._support[camera]
         seeds = [Seed(image, points, _SUPPORT_KEPT * support.get(i, 0.0)) for i, points in tracker.seeds()]
@@ -342,11 +344,11 @@ class FaceAnalyzer:
         self._support[work.frame.camera] = {i: known[i] for i in work.tracker.live_ids if i in known}
 
     def _find_faces(self, works: list[_Work]) -> None:
-        """Fill in `faces`; a single image without one is looked at once more at other rolls."""
+        """Fill in `faces`; a single image without one is looked at once more, at any roll."""
         self._locate(works)
         again = [work for work in works if work.tracker is None and not work.faces]
         for work in again:
-            work.seeds = self._candidates(work.frame.image, self._search.turned(work.frame.image))
+            work.seeds = self._candidates(work.frame.image, self._search.at_any_roll(work.frame.image))
         self._locate(again)
 
     def _locate(self, works: list[_Work]) -> None:

@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path)
     parser.add_argument("--empty", type=Path)
     parser.add_argument("--most", type=int, default=1000, help="at most so many pictures of each kind")
-    parser.add_argument("--detectors", nargs="+", default=["yunet", "cascade", "mediapipe"])
+    parser.add_argument("--detectors", nargs="+", default=["yunet", "own", "cascade", "mediapipe"])
     parser.add_argument("--weights", default="edge")
     parser.add_argument("--output", type=Path, required=True)
     chosen = parser.parse_args()

@@ -1,27 +1,27 @@
-"""A face detector of this project's own: any roll, no download, 0.1 M parameters. A try; what it reached is in
-`research/README.md`.
+"""Makes `weights/detector.onnx`, the face detector of this project's own: any roll, 0.1 M parameters. How it was made,
+and what it finds, is in `research/README.md`.
 
     python research/own_detector.py teach PICTURES --but SCENES/images --output people
     python research/own_detector.py train --faces raf.parquet ferplus.parquet --empty no_faces.parquet --people people \
         --minutes 60 --output detector
-    python research/own_detector.py measure detector/detector.onnx --photos raf.parquet --scenes SCENES --empty FRAMES
 
 Anchor-free, strides 8, 16 and 32: a cell says whether the middle of a face lies in it, where exactly, how large the
 face is (the longer side of its 68 points' box) and its roll. It sees the luminance only: the faces of the training sets
 are grey. Its pictures are those without people, with faces or pictures of people pasted in at every size and, in a
-third, at every roll; the places that YuNet takes for faces in them are the hard negatives: crops are made around them.
+half, at every roll; the places that YuNet takes for faces in them are the hard negatives: crops are made around them.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
+import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F
 from own_detector_pictures import Scenes, taught, teach
@@ -30,14 +30,11 @@ from torch.utils.data import DataLoader
 
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.layouts.no_faces import NAME as NO_FACES
-from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, check_image, ordered, resized, smallest_face
-from aue_crl_core.onnx_session import make_session
-from aue_crl_core.types import FaceBox, Image
+from aue_crl_core.faces.detection.own import STRIDES
+from aue_crl_core.hashing import UNSEALED, seal
 
-STRIDES: Final = (8, 16, 32)
 LIMITS: Final = (0, 36, 90, 10_000)
 """A face is learned at the stride between whose limits its side lies, pixels."""
-_LUMINANCE: Final = (0.299, 0.587, 0.114)
 
 
 def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -52,8 +49,9 @@ def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class DetectorNet(nn.Module):
-    """forward: uint8 or float Bx3xHxW RGB in [0, 255], sides multiples of 32 -> float32 Bx6xH/sxW/s for each stride:
-    face logit; x and y of the middle from the cell's, and log of the side, in strides; cosine and sine of the roll."""
+    """forward: uint8 or float Bx1xHxW luminance in [0, 255], sides multiples of 32 -> float32 Bx6xH/sxW/s for each
+    stride: face logit; x and y of the middle from the cell's, and log of the side, in strides; cosine and sine of the
+    roll."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -65,12 +63,10 @@ class DetectorNet(nn.Module):
         self.heads = nn.ModuleList(nn.Sequential(_conv(width, width, 1), nn.Conv2d(width, 6, 1)) for _ in STRIDES)
         for head in self.heads:
             nn.init.constant_(head[1].bias[:1], -4.0)
-        self.register_buffer("luminance", torch.tensor(_LUMINANCE).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, grey: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        grey = (images.float() * self.luminance).sum(dim=1, keepdim=True) / 64 - 2
-        at8 = self.to8(self.to4(grey))
+        at8 = self.to8(self.to4(grey.float() / 64 - 2))
         at16 = self.to16(at8)
         at32 = self.to32(at16)
         at16 = self.merge[1](at16 + F.interpolate(at32, scale_factor=2.0, mode="nearest"))
@@ -107,8 +103,8 @@ def loss(outputs: tuple[Tensor, ...], faces: Tensor) -> tuple[Tensor, Tensor]:
             error = (out[:, 1][target] - chosen[0][target]).abs() / relative
             error = error + (out[:, 2][target] - chosen[1][target]).abs() / relative
             error = error + (out[:, 3][target] - relative.log()).abs()
-            error = error + 0.3 * ((out[:, 4][target] - angle[target].cos()).abs())
-            error = error + 0.3 * ((out[:, 5][target] - angle[target].sin()).abs())
+            error = error + (out[:, 4][target] - angle[target].cos()) ** 2  # squares: rolls far from upright are rare
+            error = error + (out[:, 5][target] - angle[target].sin()) ** 2
             places = places + error.sum() / (4 * count)
     return scores, places
 
@@ -137,7 +133,6 @@ def train(chosen: argparse.Namespace) -> None:
             break
         for group in optimiser.param_groups:
             group["lr"] = chosen.rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * done))
-        images = images.expand(-1, 3, -1, -1)
         score, place = loss(network(images), faces)
         optimiser.zero_grad()
         (score + place).backward()
@@ -158,100 +153,29 @@ def save(network: DetectorNet, folder: Path) -> None:
 
 
 def write(network: DetectorNet, path: Path) -> None:
-    """As ONNX, any image size."""
-    legacy = {"dynamo": False}
-    axes = {"images": {2: "h", 3: "w"}, **{f"at{s}": {2: f"h{s}", 3: f"w{s}"} for s in STRIDES}}
-    names = [f"at{s}" for s in STRIDES]
+    """As ONNX, any image size, with a hash of itself."""
+    axes = {"grey": {2: "h", 3: "w"}, **{f"at{s}": {2: f"h{s}", 3: f"w{s}"} for s in STRIDES}}
     was = network.training
-    torch.onnx.export(
-        network.eval(),
-        (torch.zeros(1, 3, 320, 320),),
-        str(path),
-        input_names=["images"],
-        output_names=names,
-        dynamic_axes=axes,
-        **legacy,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of the exporter that makes sizes dynamic
+        torch.onnx.export(
+            network.eval(),
+            (torch.zeros(1, 1, 320, 320),),
+            str(path),
+            input_names=["grey"],
+            output_names=[f"at{s}" for s in STRIDES],
+            dynamic_axes=axes,
+            dynamo=False,
+        )
     network.train(was)
-
-
-class OwnDetector:
-    """A `FaceDetector` over the file that `write` wrote."""
-
-    name = "own"
-    turned_looks = False
-
-    def __init__(self, path: Path, threshold: float = 0.45, work_px: int = 640) -> None:
-        self._session = make_session(path, threads=1)
-        self._threshold, self._work_px = threshold, work_px
-
-    def __call__(self, image: Image) -> list[FaceBox]:
-        """See `FaceDetector`."""
-        check_image(image)
-        long = max(image.shape[:2])
-        boxes = self._look(image, min(1.0, self._work_px / long), 0)
-        if not boxes:
-            boxes = self._look(image, min(1.0, 240 / long), 60)
-        least = smallest_face(image, DEFAULT_MIN_FACE_PX) * 0.8
-        return ordered(box for box in boxes if box.w >= least)
-
-    def _look(self, image: Image, scale: float, border: int) -> list[FaceBox]:
-        small = resized(image, scale)
-        if border:
-            small = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-        mean = float(small.mean())
-        if mean < 60:
-            small = cv2.convertScaleAbs(cv2.GaussianBlur(small, (0, 0), 1.0), alpha=min(12.0, 100 / max(mean, 1.0)))
-        height, width = small.shape[:2]
-        padded = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
-        padded[0, :, :height, :width] = small.transpose(2, 0, 1)
-        found = []
-        for stride, out in zip(STRIDES, self._session.run(None, {"images": padded}), strict=True):
-            score = 1 / (1 + np.exp(-out[0, 0]))
-            rows, columns = np.nonzero(score > self._threshold)
-            dx, dy, log_side, cosine, sine = out[0, 1:, rows, columns].T
-            x, y, side = (columns + 0.5 + dx) * stride, (rows + 0.5 + dy) * stride, np.exp(log_side) * stride
-            found += zip(x, y, side, score[rows, columns], np.arctan2(sine, cosine), strict=True)
-        if not found:
-            return []
-        table = np.array(found)
-        squares = np.column_stack(
-            [table[:, 0] - table[:, 2] / 2, table[:, 1] - table[:, 2] / 2, table[:, 2:3] * [1, 1]]
-        )
-        kept = np.asarray(cv2.dnn.NMSBoxes(squares.tolist(), table[:, 3].tolist(), 0.0, 0.3)).reshape(-1)
-        return [
-            FaceBox(
-                *((squares[i, :2] - border) / scale).tolist(),
-                *(squares[i, 2:] / scale).tolist(),
-                score=float(table[i, 3]),
-                roll=float(table[i, 4]),
-            )
-            for i in kept
-        ]
-
-
-def measure(chosen: argparse.Namespace) -> None:
-    """The rows of `benchmarks/detection.py`, beside YuNet's."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-    import detection as bench
-
-    bench.finders_of_own = OwnDetector(chosen.model, chosen.threshold)
-    ours = bench.finders
-
-    def finders(names: Any, weights: str) -> dict[str, Any]:
-        analyzer = bench.FaceAnalyzer(
-            bench.make_engine(weights, threads=1), bench.finders_of_own, bench.AnalyzerConfig(max_faces=64)
-        )
-        through = {"own+net": lambda image: [face.box for face in analyzer.find([image])[0]]}
-        return {"own": bench.finders_of_own, **through, **ours(names, weights)}
-
-    bench.finders = finders
-    sys.argv = ["detection.py", *chosen.rest]
-    bench.main()
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"aue_crl": UNSEALED})
+    onnx.save(model, path)
+    seal(path)
 
 
 def main() -> None:
-    """`train` or `measure`."""
+    """`teach` or `train`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     trains = commands.add_parser("train")
@@ -270,12 +194,7 @@ def main() -> None:
     teaches.add_argument("--workers", type=int, default=2)
     teaches.add_argument("--output", type=Path, required=True)
     teaches.set_defaults(run=teach)
-    measures = commands.add_parser("measure", help="further options are those of benchmarks/detection.py")
-    measures.add_argument("model", type=Path)
-    measures.add_argument("--threshold", type=float, default=0.45)
-    measures.set_defaults(run=measure)
-    chosen, rest = parser.parse_known_args()
-    chosen.rest = rest
+    chosen = parser.parse_args()
     chosen.run(chosen)
 
 

@@ -26,7 +26,7 @@ from aue_crl_core.errors import AueCrlError
 from aue_crl_core.faces.crop import apply
 from aue_crl_core.faces.pose import head_pose
 from aue_crl_core.media.reading.pixels import load_image
-from aue_crl_core.types import Image
+from aue_crl_core.types import Image, Points
 
 SIDE: Final = 256
 _MOST_FACES: Final = 16
@@ -118,8 +118,7 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
         cover = _cover(face, low, high, extent, rng)
         _paste(image, face, cover, shape, scale, max(0.3, side * rng.uniform(0.01, 0.1)))
         points = apply(shape, points)
-        own = head_pose(record.points).roll
-        told = roll + (own if np.isfinite(own) else 0.0) * (-1 if flipped else 1)
+        told = roll + _tilt(record.points) * (-1 if flipped else 1)
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         return np.vstack([faces, [*middle, np.ptp(points, axis=0).max(), told]])
 
@@ -143,13 +142,19 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
         return np.vstack([faces, known])
 
 
+def _tilt(points: Points) -> float:
+    """A face's roll in its picture, as `FaceBox` has it: radians, > 0 where its left eye is lower."""
+    roll = -head_pose(points).roll
+    return roll if np.isfinite(roll) else 0.0
+
+
 def _place(side: float, rng: np.random.Generator) -> Floats:
     edge = min(0.3 * side, 40)
     return rng.uniform(edge, SIDE - edge, 2)
 
 
 def _roll(rng: np.random.Generator) -> float:
-    return float(rng.uniform(-np.pi, np.pi) if rng.random() < 0.35 else rng.normal(0, 0.25))
+    return float(rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else rng.normal(0, 0.25))
 
 
 def _similarity(scale: float, roll: float, middle: Floats, at: Floats) -> Floats:
@@ -292,8 +297,7 @@ def _seen(path: Path) -> _Seen | None:
     faces = []
     for face in _teachers().find([image])[0]:
         low, high = face.points.min(axis=0), face.points.max(axis=0)
-        roll = head_pose(face.points).roll
-        faces.append([*((low + high) / 2), (high - low).max(), roll if np.isfinite(roll) else 0.0])
+        faces.append([*((low + high) / 2), (high - low).max(), _tilt(face.points)])
     sure = np.array(faces).reshape(-1, 4)
     for box in _teachers().detector(image):
         side, middle = max(box.w, box.h), np.array([box.x + box.w / 2, box.y + box.h / 2])

@@ -1,23 +1,24 @@
-"""Searching for faces: at once or in the background; in the whole image, in it made small, in it turned."""
+"""Searching for faces: at once or in the background; in the whole image, in it made small; at any roll."""
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import cycle
 from typing import Final
 
-from aue_crl_core.faces.detection.looks import SMALL_PX, TURNS, WORK_PX, look_small, look_turned
+from aue_crl_core.faces.detection.scales import look_small
 from aue_crl_core.faces.detection.working import FaceDetector
 from aue_crl_core.types import FaceBox, Image
 
+_TILTED: Final = math.radians(30)
 _ROUND: Final = 5
 """While a face is followed, of so many searches the first is of the whole image; the others are of the image made
-small, the third of it turned as well: cheap, so that no frame waits for long, and enough for whoever comes near."""
-_FULL, _TURNED = 0, 2
-_TURNED_WITHOUT_FACE: Final = 2
-"""Every so many-th search goes on at the turned image where the upright one shows no face."""
+small, the third of them for heads at any roll: cheap, so that no frame waits for long, and enough for whoever comes
+near."""
+_FULL, _ROLLED = 0, 2
+_ROLLED_WITHOUT_FACE: Final = 2
+"""Where no face is followed, every so many-th search goes on at any roll."""
 
 
 class FaceSearch:
@@ -31,46 +32,44 @@ class FaceSearch:
         self._turn = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._running: dict[str, Future[list[FaceBox]]] = {}
-        self._turns: dict[str, Iterator[float]] = {}
         self._searches: dict[str, int] = {}
 
-    def now(self, image: Image, turn: float = 0.0) -> list[FaceBox]:
-        """The faces of an image, HxWx3 uint8 RGB: boxes in its pixels, as `FaceDetector` gives them; with `turn`
-        (radians) those whose roll is about that."""
+    def now(self, image: Image) -> list[FaceBox]:
+        """The faces of an image, HxWx3 uint8 RGB: boxes in its pixels, as `FaceDetector` gives them."""
         with self._turn:
-            return self._detector(image) if turn == 0 else look_turned(self._detector, image, turn)
+            return self._detector(image)
 
-    def turned(self, image: Image) -> list[FaceBox]:
-        """Faces at any roll but upright, in looks at the turned image; none by a detector that does without."""
-        turns = TURNS if self._detector.turned_looks else ()
-        return [box for turn in turns for box in self.now(image, turn)]
+    def single(self, image: Image) -> list[FaceBox]:
+        """Those of an image that stands alone; of the detector for heads at any roll, in the image made small, those
+        that are tilted too far for the detector itself."""
+        boxes = self.now(image)
+        other = self._detector.at_any_roll
+        with self._turn:
+            tilted = [] if other is None else look_small(other, image)
+        return boxes + [box for box in tilted if abs(box.roll) > _TILTED]
+
+    def at_any_roll(self, image: Image) -> list[FaceBox]:
+        """What the detector for heads at any roll finds; nothing where there is none."""
+        other = self._detector.at_any_roll
+        with self._turn:
+            return [] if other is None else other(image)
 
     def next(self, camera: str, image: Image, following: bool) -> list[FaceBox]:
         """The camera's next search.
 
-        While a face is followed, of the whole image, or of it made small, turned or not (see `_ROUND`). Else of the
-        whole image and, every other time, where that shows no face, of a turned one as well. Turns take turns.
+        While a face is followed, of the whole image, or of it made small (see `_ROUND`). Else of the whole image, every
+        other time at any roll as well, whatever the detector finds: it may be no face.
         """
         number = self._searches[camera] = self._searches.get(camera, -1) + 1
-        able = self._detector.turned_looks
         if following:
             step = number % _ROUND
-            if step == _TURNED and able:
-                return self._next_turn(camera, image, SMALL_PX)
-            return self.now(image) if step == _FULL else self._small(image)
+            if step == _FULL:
+                return self.now(image)
+            with self._turn:
+                other = self._detector.at_any_roll if step == _ROLLED else None
+                return look_small(other or self._detector, image)
         boxes = self.now(image)
-        if not boxes and able and number % _TURNED_WITHOUT_FACE == _TURNED_WITHOUT_FACE - 1:
-            boxes = self._next_turn(camera, image)
-        return boxes
-
-    def _next_turn(self, camera: str, image: Image, long_px: int = WORK_PX) -> list[FaceBox]:
-        turn = next(self._turns.setdefault(camera, cycle(TURNS)))
-        with self._turn:
-            return look_turned(self._detector, image, turn, long_px)
-
-    def _small(self, image: Image) -> list[FaceBox]:
-        with self._turn:
-            return look_small(self._detector, image)
+        return boxes + self.at_any_roll(image) if number % _ROLLED_WITHOUT_FACE == _ROLLED_WITHOUT_FACE - 1 else boxes
 
     def start(self, camera: str, image: Image) -> None:
         """Begin to search an image of a camera, HxWx3 uint8 RGB, in the background.
@@ -96,8 +95,8 @@ class FaceSearch:
         return search.result()
 
     def forget(self, camera: str | None = None) -> None:
-        """Drop what is known of one camera, or of all: what background searches find, and where looks have been."""
-        for known in (self._running, self._turns, self._searches):
+        """Drop what is known of one camera, or of all: what background searches find, and how many there were."""
+        for known in (self._running, self._searches):
             if camera is None:
                 known.clear()
             else:

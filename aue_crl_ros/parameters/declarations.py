@@ -86,7 +86,7 @@ class Settings:
     detector: str = _parameter(
         "auto",
         "How faces are found; auto: the best that is installed.",
-        choices=("auto", "yunet", "cascade"),
+        choices=("auto", "yunet", "own", "cascade"),
         live=False,
     )
     min_search_px: float = _parameter(

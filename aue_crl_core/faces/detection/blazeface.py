@@ -22,7 +22,7 @@ class MediapipeDetector:
     min_face_px: float = DEFAULT_MIN_FACE_PX
     score_threshold: float = 0.5
     name: str = field(default="mediapipe", init=False)
-    turned_looks: bool = field(default=False, init=False)
+    at_any_roll: None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)

@@ -74,7 +74,7 @@ class CascadeDetector:
     scale_step: float = 1.1
     min_neighbours: int = 2
     name: str = field(default="cascade", init=False)
-    turned_looks: bool = field(default=False, init=False)
+    at_any_roll: None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)

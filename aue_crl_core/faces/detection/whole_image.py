@@ -13,7 +13,7 @@ class WholeImageDetector:
     """For images that are face crops already: one box over the whole image."""
 
     name: str = field(default="none", init=False)
-    turned_looks: bool = field(default=False, init=False)
+    at_any_roll: None = field(default=None, init=False)
 
     def __call__(self, image: Image) -> list[FaceBox]:
         """See `FaceDetector`."""

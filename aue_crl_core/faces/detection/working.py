@@ -20,8 +20,8 @@ class FaceDetector(Protocol):
     """Finds faces in one image. An instance keeps scratch state: use one per thread."""
 
     name: str
-    turned_looks: bool
-    """Whether it is quick and sure enough to be shown the turned image as well (see `looks`)."""
+    at_any_roll: FaceDetector | None
+    """Another that finds heads at any roll, asked where this one finds none (see `search`); None: nobody is asked."""
 
     def __call__(self, image: Image) -> list[FaceBox]:
         """Boxes in image pixels, surest and largest first (score times area); a box may leave the image a little.

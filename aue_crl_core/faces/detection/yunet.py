@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from aue_crl_core.config import require
 from aue_crl_core.errors import ConfigError
-from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, check_image, ordered, resized, smallest_face
+from aue_crl_core.faces.detection.own import OwnDetector
+from aue_crl_core.faces.detection.scales import as_input, look_twice
+from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
 from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import FaceBox, Image
 
@@ -32,9 +34,6 @@ _SIDE_OF_640: Final = b"\x08\x80\x05"
 """`dim_value: 640` of the input's height and width in the file, the only two; then the same bytes long, the symbolic
 sizes `dim_param: "h"` and `"w"`."""
 _ANY_SIDES: Final = (b"\x12\x01h", b"\x12\x01w")
-_SURE_FACE_PX: Final = 24.0
-_NEAR_PX: Final = 240
-_NEAR_BORDER: Final = 0.25
 _OVERLAP: Final = 0.3
 _LEAST_SCORE: Final = 0.45
 _EVEN_SCORE: Final = 0.57
@@ -43,9 +42,6 @@ _SUPPORT: Final = 2.0
 counts as two of its own, so that masked and turned faces of which the net is not sure are kept. Chosen on pictures
 without a face (1,010 of the validation part of the landmark stage's: 0.003 false faces a picture) and on 164 of people
 in masks."""
-_DARK: Final = 60.0
-_BRIGHT: Final = 100.0
-_MOST_GAIN: Final = 12.0
 
 
 class Detections(NamedTuple):
@@ -107,11 +103,9 @@ def roll_of(keypoints: NDArray[np.floating]) -> NDArray[np.float64]:
 @dataclass
 class YuNetDetector:
     """Faces from about 20 px (image pixels, brow to chin) up to those that fill the image, turned up to 90 degrees
-    aside and tilted up to about 30 degrees; others are found in looks at the turned image (see `looks`).
+    aside and tilted up to about 30 degrees; others are left to `OwnDetector`.
 
-    The image is scaled so that a face of `min_face_px` is one of 24 px, and its long side at most `work_px`; a dark one
-    is brightened. Where that shows no face, it is looked at once more at 240 px and with a border around it, for a face
-    that fills it: a near one, or a thumbnail. `threads` see `make_session`.
+    `min_face_px` and `work_px` see `look_twice`, `threads` see `make_session`.
     """
 
     model_path: Path | None = None
@@ -120,50 +114,34 @@ class YuNetDetector:
     score_threshold: float = _LEAST_SCORE
     threads: int | None = 1
     name: str = field(default="yunet", init=False)
-    turned_looks: bool = field(default=True, init=False)
+    at_any_roll: FaceDetector = field(init=False)
 
     def __post_init__(self) -> None:
         require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)
         require(self.work_px >= 64, "work_px", "be at least 64", self.work_px)
         require(0 < self.score_threshold < 1, "score_threshold", "be in (0, 1)", self.score_threshold)
         require(self.threads is None or self.threads >= 1, "threads", "be at least 1, or None", self.threads)
+        self.at_any_roll = OwnDetector(min_face_px=self.min_face_px, work_px=self.work_px, threads=self.threads)
         model = read_model(find_model() if self.model_path is None else Path(self.model_path))
         self._session: Any = make_session(model, threads=self.threads, name=FILENAME)
 
     def __call__(self, image: Image) -> list[FaceBox]:
         """See `FaceDetector`."""
-        check_image(image)
-        long = max(image.shape[:2])
-        scale = min(1.0, _SURE_FACE_PX / self.min_face_px, self.work_px / long)
-        boxes = self._look(image, resized(image, scale), 0)
-        if not boxes:
-            small = resized(image, _NEAR_PX / long)
-            border = round(_NEAR_BORDER * max(small.shape[:2]))
-            framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-            boxes = self._look(image, framed, border)
-        least = smallest_face(image, self.min_face_px)
-        return ordered(box for box in boxes if max(box.w, box.h) >= least)
+        return look_twice(self._see, image, min_face_px=self.min_face_px, work_px=self.work_px)
 
-    def _look(self, image: Image, scaled: Image, border: int) -> list[FaceBox]:
-        """Boxes in pixels of `image`, found in it as `scaled`, with a border of so many pixels."""
-        faces = self.detect(_brightened(scaled))
-        height, width = (side - 2 * border for side in scaled.shape[:2])
-        step = image.shape[1] / width, image.shape[0] / height
-        places = (faces.boxes - (border, border, 0, 0)) * (*step, *step)
+    def _see(self, image: Image) -> list[FaceBox]:
+        faces = self.detect(image)
+        rolls = roll_of(faces.keypoints).tolist()
         return [
             FaceBox(*place, score=score, roll=roll, support=_support(score))
-            for place, score, roll in zip(
-                places.tolist(), faces.scores.tolist(), roll_of(faces.keypoints).tolist(), strict=True
-            )
+            for place, score, roll in zip(faces.boxes.tolist(), faces.scores.tolist(), rolls, strict=True)
         ]
 
     def detect(self, image: Image) -> Detections:
         """The faces of an HxWx3 uint8 RGB image at its own size, surest first, doubles removed."""
-        height, width = image.shape[:2]
-        padded = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), dtype=np.float32)
-        padded[0, :, :height, :width] = image[:, :, ::-1].transpose(2, 0, 1)  # the network takes BGR, 0-255
+        pixels = as_input(image[:, :, ::-1])  # the network takes BGR, 0-255
         return _without_doubles(
-            _decode(self._session.run(None, {"input": padded}), padded.shape[3], self.score_threshold)
+            _decode(self._session.run(None, {"input": pixels}), pixels.shape[3], self.score_threshold)
         )
 
 
@@ -171,14 +149,6 @@ def _support(score: float) -> float:
     """What a score says for a face, in log odds beside the landmark net's."""
     score = min(score, 0.999)
     return _SUPPORT * math.log(score / (1 - score) * (1 - _EVEN_SCORE) / _EVEN_SCORE)
-
-
-def _brightened(image: Image) -> Image:
-    """A dark image (mean below 60 of 255) with its noise smoothed and its light multiplied; others as they are."""
-    mean = float(image.mean())
-    if mean >= _DARK:
-        return image
-    return cv2.convertScaleAbs(cv2.GaussianBlur(image, (0, 0), 1.0), alpha=min(_MOST_GAIN, _BRIGHT / max(mean, 1.0)))
 
 
 def _decode(outputs: list[NDArray[np.float32]], width: int, threshold: float) -> Detections:

@@ -17,7 +17,7 @@ from aue_crl_core.types import Frame
 class _Slow:
     """A detector that finds nothing before it may go on."""
 
-    name, turned_looks = "slow", False
+    name, at_any_roll = "slow", None
 
     def __init__(self, detector) -> None:
         self._detector = detector

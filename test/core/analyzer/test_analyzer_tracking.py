@@ -36,7 +36,7 @@ def test_between_detections_the_points_follow_the_face(tracking, pan):
 class _Blinking:
     """A real detector that is only asked on the first frame: every later detection is missed."""
 
-    name, turned_looks = "blinking", False
+    name, at_any_roll = "blinking", None
 
     def __init__(self, detector) -> None:
         self._detector = detector

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from aue_crl_core.errors import ImageError
-from aue_crl_core.faces import search as search_module
-from aue_crl_core.faces.detection.looks import TURNS
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.types import FaceBox
 
@@ -18,7 +16,7 @@ IMAGE = np.zeros((10, 10, 3), np.uint8)
 class Told:
     """Finds a box as wide as the image's first pixel, when it may go on."""
 
-    name, turned_looks = "told", False
+    name, at_any_roll = "told", None
 
     def __init__(self):
         self.may_go_on = threading.Event()
@@ -109,73 +107,77 @@ def test_forgotten_searches_find_nothing(detector, camera):
     assert search.results("c") == []
 
 
-class Shapes:
-    """Notes the shape of each picture that it is shown: the turned ones have another."""
+class Noting:
+    """Notes which of two detectors is shown an image, and whether that was made small; has `boxes` in each."""
 
-    name, turned_looks = "shapes", True
-
-    def __init__(self, boxes=()):
-        self.boxes = list(boxes)
-        self.seen = []
+    def __init__(self, seen=None, name="upright", boxes=(), at_any_roll=None):
+        self.seen = [] if seen is None else seen
+        self.name, self.boxes, self.at_any_roll = name, list(boxes), at_any_roll
 
     def __call__(self, image):
-        looks = {(400, 800): "upright", (160, 320): "small"}
-        self.seen.append(looks.get(image.shape[:2], "turned" if image.size > 3 * 480 * 240 else "turned, small"))
+        self.seen.append(self.name if image.shape == SCENE.shape else f"{self.name}, small")
         return self.boxes
 
 
 SCENE = np.zeros((400, 800, 3), np.uint8)
+FACE, LYING = FaceBox(1, 2, 3, 4), FaceBox(9, 9, 5, 5, roll=1.5)
 
 
-def test_where_no_face_is_followed_every_second_search_goes_on_at_a_turn():
-    shapes = Shapes()
-    search = FaceSearch(shapes)
-    for _ in range(4):
-        assert search.next("c", SCENE, following=False) == []
-    assert shapes.seen == ["upright", "upright", "turned", "upright", "upright", "turned"]
+@pytest.fixture
+def pair():
+    """A detector that finds an upright face, and its other, which finds one that lies."""
+    seen = []
+    return Noting(seen, boxes=[FACE], at_any_roll=Noting(seen, "any roll", [LYING]))
 
 
-def test_an_upright_face_spares_the_turned_look():
-    shapes = Shapes([FaceBox(1, 2, 3, 4)])
-    search = FaceSearch(shapes)
-    assert [search.next("c", SCENE, following=False) for _ in range(4)] == [[FaceBox(1, 2, 3, 4)]] * 4
-    assert set(shapes.seen) == {"upright"}
+def test_where_no_face_is_followed_every_second_search_goes_on_at_any_roll(pair):
+    search = FaceSearch(pair)
+    found = [search.next("c", SCENE, following=False) for _ in range(4)]
+    assert found == [[FACE], [FACE, LYING]] * 2
+    assert pair.seen == ["upright", "upright", "any roll"] * 2
 
 
-def test_while_a_face_is_followed_most_searches_are_of_the_small_image():
-    shapes = Shapes()
-    search = FaceSearch(shapes)
+def test_while_a_face_is_followed_most_searches_are_of_the_small_image_one_of_them_at_any_roll(pair):
+    search = FaceSearch(pair)
     for _ in range(10):
         search.next("c", SCENE, following=True)
-    assert shapes.seen == ["upright", "small", "turned, small", "small", "small"] * 2
-    shapes.seen, shapes.turned_looks = [], False
-    for _ in range(5):
-        search.next("c", SCENE, following=True)
-    assert shapes.seen == ["upright", "small", "small", "small", "small"]
+    assert pair.seen == ["upright", "upright, small", "any roll, small", "upright, small", "upright, small"] * 2
 
 
-def test_turns_are_taken_one_after_the_other_and_each_camera_has_its_own(monkeypatch):
-    turns = []
-    monkeypatch.setattr(search_module, "look_turned", lambda detector, image, turn, long_px: turns.append(turn) or [])
-    search = FaceSearch(Shapes())
-    for _ in range(2 * len(TURNS) + 2):
-        search.next("c", SCENE, following=False)
-    search.next("d", SCENE, following=False)
-    search.next("d", SCENE, following=False)
-    assert turns == [*TURNS, TURNS[0], TURNS[0]]
+def test_boxes_of_the_small_image_are_in_the_pixels_of_the_whole_one(pair):
+    search = FaceSearch(pair)
+    _, (small,), (lying,) = (search.next("c", SCENE, following=True) for _ in range(3))
+    assert small.as_list()[:4] == [2.5, 5, 7.5, 10]
+    assert (lying.x, lying.roll) == (22.5, 1.5)
 
 
-def test_a_detector_that_does_without_is_never_shown_a_turned_image():
-    shapes = Shapes()
-    shapes.turned_looks = False
-    search = FaceSearch(shapes)
-    for _ in range(9):
-        search.next("c", SCENE, following=False)
-    assert search.turned(SCENE) == []
-    assert set(shapes.seen) == {"upright"}
+def test_each_camera_has_its_own_round(pair):
+    search = FaceSearch(pair)
+    search.next("c", SCENE, following=False)
+    assert search.next("d", SCENE, following=False) == [FACE]
+    assert search.next("c", SCENE, following=False) == [FACE, LYING]
+    search.forget("c")
+    assert search.next("c", SCENE, following=False) == [FACE]
 
 
-def test_all_turns_of_a_single_image_are_looked_at():
-    shapes = Shapes()
-    assert FaceSearch(shapes).turned(SCENE) == []
-    assert shapes.seen == ["turned"] * len(TURNS)
+def test_a_detector_without_another_is_asked_alone():
+    alone = Noting()
+    search = FaceSearch(alone)
+    for following in (False, True):
+        for _ in range(5):
+            search.next("c", SCENE, following=following)
+    assert search.at_any_roll(SCENE) == []
+    assert alone.seen == ["upright"] * 6 + ["upright, small"] * 4
+
+
+def test_a_single_image_is_looked_at_at_any_roll_when_asked(pair):
+    assert FaceSearch(pair).at_any_roll(SCENE) == [LYING]
+
+
+def test_a_single_image_is_looked_at_small_for_those_tilted_further_than_the_detector_knows(pair):
+    pair.at_any_roll.boxes.append(FaceBox(5, 5, 5, 5, roll=-0.5))
+    upright, lying = FaceSearch(pair).single(SCENE)
+    assert upright == FACE
+    assert (lying.x, lying.roll) == (22.5, 1.5)
+    assert pair.seen == ["upright", "any roll, small"]
+    assert FaceSearch(Noting(boxes=[FACE])).single(SCENE) == [FACE]

@@ -21,7 +21,7 @@ HOPPER_FACE = FaceBox(165, 135, 195, 190)
 needs_mediapipe = pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="mediapipe not installed")
 
 
-@pytest.fixture(params=["yunet", "cascade", pytest.param("mediapipe", marks=needs_mediapipe)])
+@pytest.fixture(params=["yunet", "own", "cascade", pytest.param("mediapipe", marks=needs_mediapipe)])
 def finder(request):
     return make_detector(request.param)
 
@@ -97,7 +97,7 @@ def test_images_too_small_for_a_face_give_no_box(finder, shape):
     ],
     ids=["grey", "alpha", "16-bit", "float", "empty", "none"],
 )
-@pytest.mark.parametrize("name", ["yunet", "cascade", "none", pytest.param("mediapipe", marks=needs_mediapipe)])
+@pytest.mark.parametrize("name", ["yunet", "own", "cascade", "none", pytest.param("mediapipe", marks=needs_mediapipe)])
 def test_what_is_no_rgb_image_is_refused(name, image):
     with pytest.raises(ImageError, match="image must"):
         make_detector(name)(image)
@@ -144,7 +144,7 @@ def test_an_opencv_without_cascades_is_told_apart(monkeypatch):
 
 def test_status_tells_what_works_and_what_to_do_about_the_rest():
     states = {state.name: state for state in detector_status()}
-    assert list(states) == ["yunet", "cascade", "mediapipe", "none"]
-    assert all(states[name].works for name in ("yunet", "cascade", "none"))
+    assert list(states) == ["yunet", "own", "cascade", "mediapipe", "none"]
+    assert all(states[name].works for name in ("yunet", "own", "cascade", "none"))
     assert all(state.detail for state in states.values())
     assert all(bool(state.remedy) != state.works for state in states.values() if state.name != "none")

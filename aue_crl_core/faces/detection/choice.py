@@ -87,7 +87,7 @@ def detector_status() -> list[DetectorStatus]:
     """The state of every detector here, for `aue-crl doctor`; each is really built."""
     table: tuple[tuple[DetectorName, str, str], ...] = (
         ("yunet", f"onnxruntime, {FILENAME}", YUNET_REMEDY),
-        ("own", f"onnxruntime, {MODEL.name}, any roll", ""),
+        ("own", f"onnxruntime, {MODEL.name}: any roll; the landmark net tells which are faces", ""),
         ("cascade", f"OpenCV {cv2.__version__}", CASCADE_REMEDY),
         (
             "mediapipe",

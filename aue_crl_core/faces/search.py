@@ -45,7 +45,7 @@ class FaceSearch:
         boxes = self.now(image)
         other = self._detector.at_any_roll
         with self._turn:
-            tilted = [] if other is None else look_small(other, image)
+            tilted = [] if other is None else other.glance(image)
         return boxes + [box for box in tilted if abs(box.roll) > _TILTED]
 
     def at_any_roll(self, image: Image) -> list[FaceBox]:
@@ -65,9 +65,9 @@ class FaceSearch:
             step = number % _ROUND
             if step == _FULL:
                 return self.now(image)
+            other = self._detector.at_any_roll if step == _ROLLED else None
             with self._turn:
-                other = self._detector.at_any_roll if step == _ROLLED else None
-                return look_small(other or self._detector, image)
+                return look_small(self._detector, image) if other is None else other.glance(image)
         boxes = self.now(image)
         return boxes + self.at_any_roll(image) if number % _ROLLED_WITHOUT_FACE == _ROLLED_WITHOUT_FACE - 1 else boxes
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aue_crl_core.config import require
 from aue_crl_core.engines import WEIGHTS_DIRECTORY
 from aue_crl_core.engines.base import check_intact
-from aue_crl_core.faces.detection.scales import as_input, look_twice
+from aue_crl_core.faces.detection.scales import NearLook, as_input, look_small, look_twice
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
 from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import FaceBox, Image
@@ -29,6 +29,8 @@ _SUPPORT: Final = -3.0
 """What a box says for a face, in log odds beside the landmark net's, which must be that much surer. Chosen, as the
 least score, on 1,145 pictures of the validation part in which YuNet and the landmark net see no face (3 then have a
 false one; without support, at a least score of 0.45, 21) and on faces pasted at any roll, of which it loses none."""
+_NEAR: Final = NearLook(120, 0.5, always=True)
+"""Smaller than YuNet's: it learned no face of more than 240 px. And always, for it takes much for a small face."""
 _OVERLAP: Final = 0.3
 _WITHIN: Final = 0.7
 """A box of which that much is in a surer one, or that holds that much of one, is the same face seen at a wrong size."""
@@ -66,7 +68,15 @@ class OwnDetector:
 
     def __call__(self, image: Image) -> list[FaceBox]:
         """See `FaceDetector`."""
-        return look_twice(self._see, image, min_face_px=self.min_face_px, work_px=self.work_px)
+        return look_twice(self._see, image, min_face_px=self.min_face_px, work_px=self.work_px, near=_NEAR)
+
+    def glance(self, image: Image) -> list[FaceBox]:
+        """The same, in one look at the image made small: a quarter of the time, faces from twice the size."""
+
+        def once(small: Image) -> list[FaceBox]:
+            return look_twice(self._see, small, min_face_px=self.min_face_px, work_px=self.work_px, near=None)
+
+        return look_small(once, image)
 
     def _see(self, image: Image) -> list[FaceBox]:
         grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)

@@ -4,53 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aue_crl_core.faces.detection.working import FaceDetector, check_image, ordered, resized, smallest_face
+from aue_crl_core.faces.detection.working import check_image, ordered, resized, smallest_face
 from aue_crl_core.types import FaceBox, Image
 
 SMALL_PX: Final = 320
 _SURE_FACE_PX: Final = 24.0
-_NEAR_PX: Final = 240
-_NEAR_BORDER: Final = 0.25
+_LEAST_LONG_PX: Final = 240
+_FILLS: Final = 1 / 3
 _CELL_PX: Final = 32
 _DARK: Final = 60.0
 _BRIGHT: Final = 100.0
 _MOST_GAIN: Final = 12.0
 
 
+class NearLook(NamedTuple):
+    """A look for a face that fills the image, near or in a thumbnail: at the image made `px` long, with a border of
+    that share of it; `always`, or where nothing else is found."""
+
+    px: int
+    border: float
+    always: bool
+
+
+IF_NONE: Final = NearLook(240, 0.25, always=False)
+
+
 def look_twice(
-    see: Callable[[Image], list[FaceBox]], image: Image, *, min_face_px: float, work_px: int
+    see: Callable[[Image], list[FaceBox]],
+    image: Image,
+    *,
+    min_face_px: float,
+    work_px: int,
+    near: NearLook | None = IF_NONE,
 ) -> list[FaceBox]:
     """What `see` finds in `image` (HxWx3 uint8 RGB), surest and largest first, in its pixels.
 
     The image is scaled so that a face of `min_face_px` is one of 24 px, but to a long side of at most `work_px` and no
-    less than 240 px; a dark one is brightened. Where that shows no face, it is looked at once more at 240 px and with a
-    border around it, for a face that fills it: a near one, or a thumbnail. `see` has boxes in the pixels of what it is
-    shown.
+    less than 240 px; a dark one is brightened. A second look is as `near` says (None: there is none); where the first
+    found something, it is for faces of a third of the image's long side and more. `see` has boxes in the pixels of what
+    it is shown.
 
     Raises:
         ImageError: see `FaceDetector`.
     """
     check_image(image)
     long = max(image.shape[:2])
-    scale = min(1.0, max(_SURE_FACE_PX / min_face_px, _NEAR_PX / long), work_px / long)
+    scale = min(1.0, max(_SURE_FACE_PX / min_face_px, _LEAST_LONG_PX / long), work_px / long)
     boxes = _look(see, image, resized(image, scale), 0)
-    if not boxes:
-        small = resized(image, _NEAR_PX / long)
-        border = round(_NEAR_BORDER * max(small.shape[:2]))
+    if near is not None and (near.always or not boxes):
+        small = resized(image, near.px / long)
+        border = round(near.border * max(small.shape[:2]))
         framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-        boxes = _look(see, image, framed, border)
+        filling = _look(see, image, framed, border)
+        boxes += [box for box in filling if not boxes or max(box.w, box.h) >= _FILLS * long]
     least = smallest_face(image, min_face_px)
     return ordered(box for box in boxes if max(box.w, box.h) >= least)
 
 
-def look_small(detector: FaceDetector, image: Image) -> list[FaceBox]:
-    """What the detector finds in `image` (HxWx3 uint8 RGB) with a long side of at most 320 px, which takes a quarter of
+def look_small(detector: Callable[[Image], list[FaceBox]], image: Image) -> list[FaceBox]:
+    """What a detector finds in `image` (HxWx3 uint8 RGB) with a long side of at most 320 px, which takes a quarter of
     the time; boxes in the pixels of `image`.
 
     Raises:

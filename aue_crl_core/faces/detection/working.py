@@ -20,7 +20,7 @@ class FaceDetector(Protocol):
     """Finds faces in one image. An instance keeps scratch state: use one per thread."""
 
     name: str
-    at_any_roll: FaceDetector | None
+    at_any_roll: RollDetector | None
     """Another that finds heads at any roll, asked where this one finds none (see `search`); None: nobody is asked."""
 
     def __call__(self, image: Image) -> list[FaceBox]:
@@ -31,6 +31,14 @@ class FaceDetector(Protocol):
         Raises:
             ImageError: the image is of another shape or type, or empty.
         """
+        ...
+
+
+class RollDetector(FaceDetector, Protocol):
+    """One that finds heads at any roll, thoroughly when called, or at a glance."""
+
+    def glance(self, image: Image) -> list[FaceBox]:
+        """As `__call__`, in the image made small."""
         ...
 
 

@@ -21,7 +21,7 @@ from aue_crl_core.config import require
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.faces.detection.own import OwnDetector
 from aue_crl_core.faces.detection.scales import as_input, look_twice
-from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector
+from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, RollDetector
 from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import FaceBox, Image
 
@@ -114,7 +114,7 @@ class YuNetDetector:
     score_threshold: float = _LEAST_SCORE
     threads: int | None = 1
     name: str = field(default="yunet", init=False)
-    at_any_roll: FaceDetector = field(init=False)
+    at_any_roll: RollDetector = field(init=False)
 
     def __post_init__(self) -> None:
         require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)

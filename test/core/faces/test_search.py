@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aue_crl_core.errors import ImageError
+from aue_crl_core.faces.detection.scales import look_small
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.types import FaceBox
 
@@ -117,6 +118,9 @@ class Noting:
     def __call__(self, image):
         self.seen.append(self.name if image.shape == SCENE.shape else f"{self.name}, small")
         return self.boxes
+
+    def glance(self, image):
+        return look_small(self, image)
 
 
 SCENE = np.zeros((400, 800, 3), np.uint8)

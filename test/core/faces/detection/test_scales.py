@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aue_crl_core.errors import ImageError
 from aue_crl_core.faces.detection.choice import make_detector
-from aue_crl_core.faces.detection.scales import as_input, look_small, look_twice
+from aue_crl_core.faces.detection.scales import IF_NONE, NearLook, as_input, look_small, look_twice
 from aue_crl_core.types import FaceBox
 
 
@@ -48,6 +48,16 @@ def test_where_nothing_is_found_it_is_looked_at_small_with_a_border():
     (box,) = look_twice(see, image, min_face_px=24, work_px=640)
     assert [shown.shape for shown in see.shown] == [(320, 640, 3), (240, 360, 3)]  # 120x240 and 60 px around it
     assert box.as_list() == pytest.approx([-300, -300, 1800, 1200])
+
+
+@pytest.mark.parametrize(("near", "looks", "boxes"), [(IF_NONE, 1, 1), (NearLook(120, 0.5, True), 2, 2), (None, 1, 1)])
+def test_a_face_that_fills_the_image_is_looked_for_where_asked(near, looks, boxes):
+    see = Whole()
+    found = look_twice(see, np.full((480, 640, 3), 99, np.uint8), min_face_px=24, work_px=640, near=near)
+    assert (len(see.shown), len(found)) == (looks, boxes)
+    nobody = Whole(looks_without=9)
+    assert look_twice(nobody, np.full((480, 640, 3), 99, np.uint8), min_face_px=24, work_px=640, near=near) == []
+    assert len(nobody.shown) == (1 if near is None else 2)
 
 
 def test_larger_least_faces_are_looked_for_in_a_smaller_image():

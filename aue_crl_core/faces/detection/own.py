@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aue_crl_core.config import require
 from aue_crl_core.engines import WEIGHTS_DIRECTORY
 from aue_crl_core.engines.base import check_intact
-from aue_crl_core.faces.detection.scales import NearLook, as_input, look_small, look_twice
+from aue_crl_core.faces.detection.scales import NearLook, as_input, check_settings, look_small, look_twice
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
 from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import FaceBox, Image
@@ -57,10 +56,7 @@ class OwnDetector:
     at_any_roll: None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)
-        require(self.work_px >= 64, "work_px", "be at least 64", self.work_px)
-        require(0 < self.score_threshold < 1, "score_threshold", "be in (0, 1)", self.score_threshold)
-        require(self.threads is None or self.threads >= 1, "threads", "be at least 1, or None", self.threads)
+        check_settings(self.min_face_px, self.work_px, self.score_threshold, self.threads)
         path = MODEL if self.model_path is None else Path(self.model_path)
         check_intact(path)
         self._logit = math.log(self.score_threshold / (1 - self.score_threshold))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aue_crl_core.config import require
 from aue_crl_core.faces.detection.working import check_image, ordered, resized, smallest_face
 from aue_crl_core.types import FaceBox, Image
 
@@ -21,6 +22,18 @@ _CELL_PX: Final = 32
 _DARK: Final = 60.0
 _BRIGHT: Final = 100.0
 _MOST_GAIN: Final = 12.0
+
+
+def check_settings(min_face_px: float, work_px: int, score_threshold: float, threads: int | None) -> None:
+    """Of a detector that a network is.
+
+    Raises:
+        ConfigError: one is out of its range.
+    """
+    require(min_face_px > 0, "min_face_px", "be above 0", min_face_px)
+    require(work_px >= 64, "work_px", "be at least 64", work_px)
+    require(0 < score_threshold < 1, "score_threshold", "be in (0, 1)", score_threshold)
+    require(threads is None or threads >= 1, "threads", "be at least 1, or None", threads)
 
 
 class NearLook(NamedTuple):
@@ -56,12 +69,12 @@ def look_twice(
     check_image(image)
     long = max(image.shape[:2])
     scale = min(1.0, max(_SURE_FACE_PX / min_face_px, _LEAST_LONG_PX / long), work_px / long)
-    boxes = _look(see, image, resized(image, scale), 0)
+    boxes = _look(see, image, _brightened(resized(image, scale)))
     if near is not None and (near.always or not boxes):
         small = resized(image, near.px / long)
         border = round(near.border * max(small.shape[:2]))
         framed = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-        filling = _look(see, image, framed, border)
+        filling = _look(see, image, _brightened(framed), border)
         boxes += [box for box in filling if not boxes or max(box.w, box.h) >= _FILLS * long]
     least = smallest_face(image, min_face_px)
     return ordered(box for box in boxes if max(box.w, box.h) >= least)
@@ -75,17 +88,15 @@ def look_small(detector: Callable[[Image], list[FaceBox]], image: Image) -> list
         ImageError: see `FaceDetector`.
     """
     check_image(image)
-    small = resized(image, min(1.0, SMALL_PX / max(image.shape[:2])))
-    x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-    return [replace(box, x=box.x * x, y=box.y * y, w=box.w * x, h=box.h * y) for box in detector(small)]
+    return _look(detector, image, resized(image, min(1.0, SMALL_PX / max(image.shape[:2]))))
 
 
-def _look(see: Callable[[Image], list[FaceBox]], image: Image, scaled: Image, border: int) -> list[FaceBox]:
+def _look(see: Callable[[Image], list[FaceBox]], image: Image, scaled: Image, border: int = 0) -> list[FaceBox]:
+    """Boxes in pixels of `image`, found in it as `scaled`, with a border of so many pixels."""
     height, width = (side - 2 * border for side in scaled.shape[:2])
     x, y = image.shape[1] / width, image.shape[0] / height
     return [
-        replace(box, x=(box.x - border) * x, y=(box.y - border) * y, w=box.w * x, h=box.h * y)
-        for box in see(_brightened(scaled))
+        replace(box, x=(box.x - border) * x, y=(box.y - border) * y, w=box.w * x, h=box.h * y) for box in see(scaled)
     ]
 
 

@@ -17,10 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aue_crl_core.config import require
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.faces.detection.own import OwnDetector
-from aue_crl_core.faces.detection.scales import as_input, look_twice
+from aue_crl_core.faces.detection.scales import as_input, check_settings, look_twice
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, RollDetector
 from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import FaceBox, Image
@@ -117,13 +116,10 @@ class YuNetDetector:
     at_any_roll: RollDetector = field(init=False)
 
     def __post_init__(self) -> None:
-        require(self.min_face_px > 0, "min_face_px", "be above 0", self.min_face_px)
-        require(self.work_px >= 64, "work_px", "be at least 64", self.work_px)
-        require(0 < self.score_threshold < 1, "score_threshold", "be in (0, 1)", self.score_threshold)
-        require(self.threads is None or self.threads >= 1, "threads", "be at least 1, or None", self.threads)
-        self.at_any_roll = OwnDetector(min_face_px=self.min_face_px, work_px=self.work_px, threads=self.threads)
+        check_settings(self.min_face_px, self.work_px, self.score_threshold, self.threads)
         model = read_model(find_model() if self.model_path is None else Path(self.model_path))
         self._session: Any = make_session(model, threads=self.threads, name=FILENAME)
+        self.at_any_roll = OwnDetector(min_face_px=self.min_face_px, work_px=self.work_px, threads=self.threads)
 
     def __call__(self, image: Image) -> list[FaceBox]:
         """See `FaceDetector`."""

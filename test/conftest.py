@@ -31,7 +31,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_configure(config):
     """With `-n N` (pytest-xdist) tests are shared out by groups, in their order."""
-    if getattr(config.option, "dist", "no") == "load":
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        config.option.loadgroup = True  # the worker reads the command line itself, and names groups only if that does
+    elif getattr(config.option, "dist", "no") == "load":
         config.option.dist, config.option.loadscopereorder = "loadgroup", False
 
 

@@ -98,8 +98,8 @@ from aue_crl_core.engines import make_engine
 engine = make_engine("edge", sys.argv[1], threads=1)
 size = engine.config.preprocessing.input_size
 rng = np.random.default_rng(0)
-crops = rng.integers(0, 256, (1500, size, size, 3), np.uint8)
-points = rng.uniform(20, 76, (1500, 68, 2)).astype(np.float32)
+crops = rng.integers(0, 256, (600, size, size, 3), np.uint8)
+points = rng.uniform(20, 76, (600, 68, 2)).astype(np.float32)
 engine.predict(crops[:2], points[:2])
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (400 << 20),) * 2)
@@ -113,5 +113,5 @@ def test_the_real_engines_say_when_memory_is_short_and_go_on(name):
     if name == "torch":
         pytest.importorskip("torch")
     done = subprocess.run([sys.executable, "-c", SCARCE, name], capture_output=True, text=True, timeout=300)
-    assert done.stdout == "(1500, 7)\n", done.stderr
-    assert "no memory for 1500 faces at once on cpu; now at most 750" in done.stderr
+    assert done.stdout == "(600, 7)\n", done.stderr
+    assert "no memory for 600 faces at once on cpu; now at most 300" in done.stderr

@@ -16,30 +16,25 @@ them see.
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from soft_labels import mixed, probabilities, report
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from vggface import BLOCKS, FEATURES, VggFace
+from torch.utils.data import DataLoader
+from vggface import BLOCKS, FEATURES, VggFace, luminance
 
 from aue_crl_core.checkpoint import load_network
 from aue_crl_core.config import Preprocessing
-from aue_crl_core.data.dataset import crop_map, label_distribution, load_indexed
+from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.transforms import Augmentation, degrade, jittered, moved
-from aue_crl_core.faces.crop import Affine, cut
+from aue_crl_core.data.transforms import Augmentation
+from aue_crl_core.training.weights.ema import WeightAverage
 
-_KEPT: Final = 168
-_AROUND: Final = 1.3
-"""Faces are kept as crops of `_KEPT` pixels that show `_AROUND` times the side of what a network sees."""
 _CLASSES: Final = 7
 _AUGMENTATION: Final = Augmentation(rotation_deg=15, scale=0.15, grey=0, soften=0.4, erase=0.35, dim=0.05)
 _SMOOTHING: Final = 0.05
@@ -84,100 +79,53 @@ def read_teacher(package: Path, path: Path) -> Teacher:
     return teacher.to(memory_format=torch.channels_last)
 
 
-class Crops(Dataset[tuple[Tensor, Tensor]]):
-    """Luminance SxS and the votes of the labelled faces of one split, changed at random where `changed`."""
-
-    def __init__(self, indices: Sequence[DatasetIndex], split: str, side: int, changed: bool = False) -> None:
-        self.faces = [(i, r) for i in indices for r in labelled(i) if r.split == split]
-        self._kept = [_keep(index, record) for index, record in self.faces]
-        self._votes = [label_distribution(record, _CLASSES) for _, record in self.faces]
-        self._side, self._changed = side, changed
-        step = _KEPT / _AROUND / side
-        self._inner: Affine = np.array([[step, 0, 1], [0, step, 1]]) * [1, 1, (_KEPT - 1 - step * (side - 1)) / 2]
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.faces)
-
-    @property
-    def votes(self) -> Tensor:
-        """Nx7."""
-        return torch.tensor(self._votes)
-
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((self.epoch, number))
-        to_kept = jittered(self._inner, self._side, _AUGMENTATION, rng) if self._changed else self._inner
-        crop = cut(self._kept[number], to_kept, self._side)
-        if self._changed:
-            crop = degrade(crop[:, ::-1] if rng.random() < _AUGMENTATION.flip else crop, _AUGMENTATION, rng)
-        return torch.from_numpy(_grey(np.ascontiguousarray(crop))), torch.tensor(self._votes[number])
-
-
 def labelled(index: DatasetIndex) -> list[Record]:
     """The records that can be learned from."""
     return [r for r in index.records if r.usable and r.label is not None]
 
 
-def _keep(index: DatasetIndex, record: Record) -> NDArray[np.uint8]:
-    image = load_indexed(index, record)
-    to_image = crop_map(record, image, Preprocessing(input_size=_KEPT))
-    crop = cut(image, moved(to_image, _KEPT, 0, _AROUND, np.zeros(2)), _KEPT)
-    return cv2.cvtColor(_grey(crop), cv2.COLOR_GRAY2RGB)
-
-
-def _grey(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-
-
 @torch.inference_mode()
-def seen(teacher: Teacher, crops: Crops) -> NDArray[np.float32]:
-    """The mean of a face's probabilities and those of its mirror image, Nx7."""
+def seen(teacher: Teacher, index: DatasetIndex) -> NDArray[np.float32]:
+    """The mean of the probabilities of a face and of its mirror image, Nx7, of the usable, labelled faces in order."""
     teacher.eval()
-    batches = DataLoader(crops, 128, num_workers=1)
-    both = [(teacher(grey).softmax(1) + teacher(grey.flip(2)).softmax(1)) / 2 for grey, _ in batches]
+    both = []
+    for sample in DataLoader(FaceDataset([index], Preprocessing(input_size=teacher.side)), 128, num_workers=1):
+        grey = luminance(sample.image)
+        both.append((teacher(grey).softmax(1) + teacher(grey.flip(2)).softmax(1)) / 2)
     return torch.cat(both).numpy()
 
 
 def train(arguments: argparse.Namespace, indices: Sequence[DatasetIndex]) -> None:
     """See the module."""
     torch.manual_seed(0)
-    side = arguments.side
-    crops, valid = Crops(indices, "train", side, not arguments.unchanged), Crops(indices, "valid", side)
-    teacher = Teacher(arguments.package, side, arguments.frozen).to(memory_format=torch.channels_last)
-    teacher.trunk.settle_on(torch.stack([crops[n][0] for n in range(0, len(crops), max(1, len(crops) // 960))]))
-    average, steps = copy.deepcopy(teacher), arguments.epochs * (len(crops) // arguments.batch)
+    augmentation = None if arguments.unchanged else _AUGMENTATION
+    parts = [index.select("train") for index in indices]
+    faces = FaceDataset(parts, Preprocessing(input_size=arguments.side), augmentation)
+    teacher = Teacher(arguments.package, arguments.side, arguments.frozen).to(memory_format=torch.channels_last)
+    some = torch.stack([faces[n].image for n in range(0, len(faces), max(1, len(faces) // 960))])
+    teacher.trunk.settle_on(luminance(some))
+    average, steps = WeightAverage([teacher], _AVERAGING), arguments.epochs * (len(faces) // arguments.batch)
     optimizer = torch.optim.AdamW(teacher.learned(), weight_decay=0.05)
     rates = [arguments.rate, 2 * arguments.rate]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=0.1)
-    prior = _LOGIT_ADJUSTMENT * crops.votes.mean(0).log()
-    step = 0
-    for crops.epoch in range(arguments.epochs):
+    prior = _LOGIT_ADJUSTMENT * faces.targets.mean(0).log()
+    for epoch in range(arguments.epochs):
         teacher.train()
-        for grey, votes in DataLoader(crops, arguments.batch, shuffle=True, drop_last=True, num_workers=1):
-            target = (1 - _SMOOTHING) * votes + _SMOOTHING / _CLASSES
-            loss = -(target * (teacher(grey) + prior).log_softmax(1)).sum(1).mean()
+        faces.set_epoch(epoch)
+        for sample in DataLoader(faces, arguments.batch, shuffle=True, drop_last=True, num_workers=1):
+            target = (1 - _SMOOTHING) * sample.target + _SMOOTHING / _CLASSES
+            loss = -(target * (teacher(luminance(sample.image)) + prior).log_softmax(1)).sum(1).mean()
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(teacher.parameters(), 2.0)
             optimizer.step()
             schedule.step()
-            step += 1
-            follow(average, teacher, min(_AVERAGING, step / (step + 10)))
-        average.write(arguments.output)
-        says = seen(average, valid)
-        for index in indices:
-            here = [place for place, (of, _) in enumerate(valid.faces) if of is index]
-            report(f"epoch {crops.epoch + 1}, {index.layout}", says[here], [valid.faces[place][1] for place in here])
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards those of `network`."""
-    for mine, other in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mine.dtype.is_floating_point:
-            mine.lerp_(other, 1 - decay)
-        else:
-            mine.copy_(other)
+            average.update()
+        with average.applied():
+            teacher.write(arguments.output)
+            for index in indices:
+                part = index.select("valid")
+                report(f"epoch {epoch + 1}, {index.layout}", seen(teacher, part), labelled(part))
 
 
 def soften(arguments: argparse.Namespace, indices: Sequence[DatasetIndex]) -> None:
@@ -190,7 +138,7 @@ def soften(arguments: argparse.Namespace, indices: Sequence[DatasetIndex]) -> No
         for split in ("valid", "train"):
             part = index.select(split)
             records = labelled(part)
-            says = [seen(teacher, Crops([part], split, teacher.side)) for teacher in teachers]
+            says = [seen(teacher, part) for teacher in teachers]
             says.append(probabilities(beside, part))
             for name, one in zip([*map(str, arguments.teachers), str(arguments.beside)], says, strict=True):
                 report(f"{index.layout} {split}, {name}", one, records)

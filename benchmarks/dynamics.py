@@ -62,7 +62,7 @@ def photographs(index: DatasetIndex) -> dict[str, dict[bool, list[Record]]]:
     """Subject -> whether neutral -> the photographs, of people with a neutral one and any other."""
     people: dict[str, dict[bool, list[Record]]] = defaultdict(lambda: {True: [], False: []})
     for record in index.records:
-        if record.usable and record.subject and record.label is not None and record.points is not None:
+        if record.learnable and record.subject and record.points is not None:
             people[record.subject][index.classes[record.label] == "neutral"].append(record)
     return {name: of for name, of in sorted(people.items()) if of[True] and len(of[True]) + len(of[False]) > 1}
 

@@ -176,7 +176,7 @@ def outcome(before: FacePrediction | None, after: FacePrediction | None, label: 
 def measure(analyzer: FaceAnalyzer, index: DatasetIndex) -> tuple[list[Row], int]:
     """A row a change, and the number of photographs."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in CHANGES}
-    records = [r for r in index.records if r.usable and r.label is not None and r.points is not None]
+    records = [r for r in index.records if r.learnable and r.points is not None]
     for record in records:
         image = load_image(index.path(record))
         before = largest(analyzer(image))

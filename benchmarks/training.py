@@ -214,7 +214,7 @@ def few_images(path: Path, images: int) -> DatasetIndex:
     records = [
         record
         for split in ("train", "valid")
-        for record in [r for r in index.select(split).records if r.usable and r.label is not None][:images]
+        for record in [r for r in index.select(split).records if r.learnable][:images]
     ]
     return dataclasses.replace(index, records=tuple(records))
 

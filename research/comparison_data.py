@@ -24,7 +24,7 @@ RAF_SHARES: Final = (0.45, 0.53)
 
 def chosen(index: DatasetIndex, shares: tuple[float, float], tested: str) -> DatasetIndex:
     """The usable, labelled faces of the comparison; those of the split `tested` are its test part."""
-    kept = (_placed(r, shares, tested) for r in index.records if r.usable and r.label is not None)
+    kept = (_placed(r, shares, tested) for r in index.records if r.learnable)
     return replace(index, records=tuple(record for record in kept if record is not None))
 
 

@@ -47,7 +47,7 @@ def soften(index: DatasetIndex, directory: Path, folds: int, share: float, devic
     for fold in range(folds):
         network, _ = load_network(directory / str(fold) / "run" / "expression.safetensors")
         part = without_fold(index, fold, folds).select(HELD)
-        names = [r.image for r in part.records if r.usable and r.label is not None]
+        names = [r.image for r in part.records if r.learnable]
         rows = probabilities(network.eval().to(device), part, head="expression")
         seen |= dict(zip(names, rows, strict=True))
     known = [r for r in index.records if r.split == "train" and r.image in seen]

@@ -81,7 +81,7 @@ def read_teacher(package: Path, path: Path) -> Teacher:
 
 def labelled(index: DatasetIndex) -> list[Record]:
     """The records that can be learned from."""
-    return [r for r in index.records if r.usable and r.label is not None]
+    return [r for r in index.records if r.learnable]
 
 
 @torch.inference_mode()

@@ -48,7 +48,7 @@ def soften(index: DatasetIndex, teachers: list[AueCrl], share: float) -> Dataset
     softened: dict[str, NDArray[np.float32]] = {}
     for split in ("valid", "train"):
         part = index.select(split)
-        records = [r for r in part.records if r.usable and r.label is not None]
+        records = [r for r in part.records if r.learnable]
         if not records:
             continue
         seen = np.mean([probabilities(network, part) for network in teachers], axis=0)

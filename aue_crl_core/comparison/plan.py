@@ -188,6 +188,6 @@ def check_split(data: Sequence[DatasetIndex], split: str) -> None:
     Raises:
         DatasetError: no index has a usable, labelled face in `split`.
     """
-    if not any(r.split == split and r.usable and r.label is not None for i in data for r in i.records):
+    if not any(r.split == split and r.learnable for i in data for r in i.records):
         splits = "; ".join(f"{index.layout}: {dict(index.splits())}" for index in data)
         raise DatasetError(f"an index must have faces of the split {split!r} to report on, got {splits}")

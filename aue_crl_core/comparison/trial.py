@@ -48,7 +48,7 @@ def predict(trial: Trial, checkpoint: Path, data: Sequence[DatasetIndex]) -> Pre
     tested = [index.select(trial.split) for index in data if trial.split in index.splits()]
     network, info = load_network(checkpoint, trial.device)
     faces = FaceDataset(tested, info.config.preprocessing)
-    records = [(index.layout, r) for index in tested for r in index.records if r.usable and r.label is not None]
+    records = [(index.layout, r) for index in tested for r in index.records if r.learnable]
     rows = []
     with torch.inference_mode():
         for sample in make_loader(faces, trial.config, trial.device, None):

@@ -70,7 +70,7 @@ class FaceDataset(Dataset[Sample]):
         evidence: UnitOdds | None = None,
         synthesis: Synthesis | None = None,
     ) -> None:
-        self._rows = [(index, r) for index in indices for r in index.records if r.usable and r.label is not None]
+        self._rows = [(index, r) for index in indices for r in index.records if r.learnable]
         if not self._rows:
             raise DatasetError("the index has no usable image with a label; see the reasons that prepare listed")
         vocabularies = sorted({index.vocabulary for index in indices})

@@ -85,6 +85,11 @@ class Record:
             except UnicodeEncodeError as error:
                 raise DatasetError(f"a file must have a name in UTF-8, got {text!r}; rename it") from error
 
+    @property
+    def learnable(self) -> bool:
+        """Usable, and its expression is known: what training learns from and validates on."""
+        return self.usable and self.label is not None
+
 
 @dataclass(frozen=True)
 class DatasetIndex:

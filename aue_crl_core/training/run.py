@@ -146,7 +146,7 @@ def check_device(device: str) -> None:
 
 
 def _check_cache(run: RunContext, stages: Sequence[StageName]) -> None:
-    images = sum(r.usable and r.label is not None and r.split == "train" for i in run.indices for r in i.records)
+    images = sum(r.learnable and r.split == "train" for i in run.indices for r in i.records)
     for name in stages:
         if not run.paths.checkpoint(name).is_file():
             check_size(run.config, run.config.network(), STAGES[name], images)

@@ -47,7 +47,7 @@ def check_evidence(indices: Sequence[DatasetIndex]) -> None:
 
 def measured(index: DatasetIndex) -> list[Record]:
     """The labelled faces of training and validation that a face mesh was found on."""
-    used = [r for r in index.records if r.usable and r.label is not None and r.split in ("train", "valid")]
+    used = [r for r in index.records if r.learnable and r.split in ("train", "valid")]
     return [r for r in used if r.blendshapes is not None and r.mesh_distances is not None]
 
 

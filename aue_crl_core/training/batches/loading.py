@@ -74,7 +74,7 @@ def check_method(method: Method, indices: Sequence[DatasetIndex]) -> None:
         DatasetError: nobody, or one person alone, is named where it compares people; no face has points where it
             makes other faces of them.
     """
-    used = [(i.root, r) for i in indices for r in i.records if r.usable and r.label is not None and r.split == "train"]
+    used = [(i.root, r) for i in indices for r in i.records if r.learnable and r.split == "train"]
     people = {(root, record.subject) for root, record in used if record.subject is not None}
     if "identities" in method.needs and len(people) < 2:
         raise DatasetError(

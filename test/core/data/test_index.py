@@ -199,6 +199,18 @@ def test_a_split_is_selected_or_the_ones_there_are_named(tmp_path):
         index.select("valid")
 
 
+@pytest.mark.parametrize(
+    ("record", "learnable"),
+    [
+        (Record("a.png", "train", label=0), True),
+        (Record("a.png", "train"), False),
+        (Record("a.png", "train", label=0, usable=False, reason="no face"), False),
+    ],
+)
+def test_what_is_usable_and_has_a_label_can_be_learned_from(record, learnable):
+    assert record.learnable is learnable
+
+
 def test_the_hash_follows_labels_and_not_the_folder(tmp_path):
     index = _index(tmp_path)
     assert dataclasses.replace(index, root=Path("elsewhere")).data_hash == index.data_hash

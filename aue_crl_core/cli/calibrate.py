@@ -76,8 +76,9 @@ def command(
     biases = ", ".join(f"{n} {b:+.2f}" for n, b in zip(config.expressions, done.fused.bias.tolist(), strict=True))
     console.print(f"temperature {done.fused.temperature:.2f}; {biases}", soft_wrap=True)
     console.print(
-        f"right on {done.faces} faces of {split}: {done.accuracy_before:.1%} before, {done.accuracy:.1%} now "
-        "(fitted on these very faces)",
+        f"right on {done.faces} faces of {split}: {done.before['accuracy']:.1%} before, {done.after['accuracy']:.1%} "
+        f"now; mean over the expressions: {done.before['mean_class_accuracy']:.1%} before, "
+        f"{done.after['mean_class_accuracy']:.1%} now (fitted on these very faces)",
         soft_wrap=True,
     )
     if fitted is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import zip_longest
@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aue_crl_core.config import Preprocessing
@@ -262,11 +263,17 @@ def _figures(
         rows = torch.cat(logits)
         if not rows.isfinite().all():
             raise TrainingError(f"the logits of stage {stage.name} must be finite, got NaN or inf; {_REMEDY}")
-        metrics = compute(np.concatenate(labels), rows.softmax(dim=1).numpy(), network.config.expressions)
-        figures |= {
-            "accuracy": metrics.accuracy,
-            "mean_class_accuracy": metrics.mean_class_accuracy,
-            "score": (metrics.accuracy + metrics.mean_class_accuracy) / 2,
-            **{f"recall/{name}": recall for name, recall in metrics.per_class_recall.items() if recall is not None},
-        }
+        figures |= rates(np.concatenate(labels), rows.softmax(dim=1).numpy(), network.config.expressions)
     return figures
+
+
+def rates(labels: NDArray[np.int64], probabilities: NDArray[np.floating], classes: Sequence[str]) -> Figures:
+    """How often answers are right, as histories and checkpoints name it: `accuracy`, `mean_class_accuracy`, their mean
+    `score`, and `recall/CLASS` of every class that has an image; `labels` int N, `probabilities` NxC."""
+    metrics = compute(labels, probabilities, classes)
+    return {
+        "accuracy": metrics.accuracy,
+        "mean_class_accuracy": metrics.mean_class_accuracy,
+        "score": (metrics.accuracy + metrics.mean_class_accuracy) / 2,
+        **{f"recall/{name}": recall for name, recall in metrics.per_class_recall.items() if recall is not None},
+    }

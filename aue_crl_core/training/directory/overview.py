@@ -29,7 +29,10 @@ FILES: Final = (
     ("run.json", "settings, data with hashes, and each call of `train`: command, revision, versions, device, times"),
 )
 
-_FIGURES: Final = "Figures are of the validation split; no image of a test split was opened."
+_FIGURES: Final = (
+    "Figures are of the validation split, before the calibration that ends a stage (a checkpoint states those after "
+    "it); no image of a test split was opened."
+)
 
 
 def write_overview(directory: Path) -> None:

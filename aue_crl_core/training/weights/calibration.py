@@ -21,7 +21,7 @@ from torch import Tensor
 from aue_crl_core.checkpoint import load_network, save_network
 from aue_crl_core.data.dataset import Sample
 from aue_crl_core.networks.network import Correction, FaceNetwork
-from aue_crl_core.training.loop import normalise
+from aue_crl_core.training.loop import Figures, normalise, rates
 from aue_crl_core.training.stages.stage import sample_points
 
 _RANGE: Final = (0.2, 5.0)
@@ -32,13 +32,14 @@ _COVERAGES: Final = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 
 
 class Calibration(NamedTuple):
-    """What was done to both classifiers, and how often the fused one was right on the `faces` before and after."""
+    """What was done to both classifiers, and how often the fused one was right on the `faces` before and after (the
+    names of `rates`)."""
 
     expression: Correction
     fused: Correction
     faces: int
-    accuracy_before: float
-    accuracy: float
+    before: Figures
+    after: Figures
 
 
 def fit_correction(logits: Tensor, labels: Tensor, adjustment: Tensor) -> Correction:
@@ -100,8 +101,9 @@ def risk_over_coverage(confidences: Tensor, right: Tensor) -> list[dict[str, flo
 
 
 def calibrate(checkpoint: Path, loader: Iterable[Sample], device: str, adjustment: Tensor) -> Calibration:
-    """Correct the logits of a checkpoint's classifiers in place, and record how, with the curve of risk over coverage
-    and the confidence that follows from it (`ModelConfig.uncertain_below`); `adjustment` as in `fit_correction`.
+    """Correct the logits of a checkpoint's classifiers in place, and record how, with how often it is right now, the
+    curve of risk over coverage and the confidence that follows from it (`ModelConfig.uncertain_below`); `adjustment` as
+    in `fit_correction`.
 
     A second call finds next to nothing left to correct.
     """
@@ -110,19 +112,22 @@ def calibrate(checkpoint: Path, loader: Iterable[Sample], device: str, adjustmen
     found = {name: fit_correction(rows, labels, adjustment.to(device)) for name, rows in logits.items()}
     network.correct_logits(**found)
     fused = found["fused"]
+    plain = torch.softmax(logits["fused"].double(), dim=1)
     calibrated = torch.softmax(logits["fused"].double() / fused.temperature + fused.bias, dim=1)
+    before, after = (
+        rates(labels.cpu().numpy(), p.cpu().numpy(), network.config.expressions) for p in (plain, calibrated)
+    )
     confidences, answers = calibrated.max(dim=1)
     right = answers == labels
     network.config = replace(network.config, uncertain_below=round(uncertain_below(confidences, right), 3))
-    recorded: dict[str, Any] = {"risk_over_coverage": risk_over_coverage(confidences, right)}
+    recorded: dict[str, Any] = {**after, "risk_over_coverage": risk_over_coverage(confidences, right)}
     for name, correction in found.items():
         recorded[f"{name}_temperature"] = correction.temperature
         recorded[f"{name}_bias"] = [round(value, 4) for value in correction.bias.tolist()]
     prior = None if info.prior is None else torch.tensor(info.prior)
     info = replace(info, config=network.config, metrics={**info.metrics, **recorded})
     save_network(checkpoint, network, info, prior)
-    before = (logits["fused"].argmax(dim=1) == labels).double().mean()
-    return Calibration(found["expression"], fused, len(labels), float(before), float(right.double().mean()))
+    return Calibration(found["expression"], fused, len(labels), before, after)
 
 
 @torch.no_grad()

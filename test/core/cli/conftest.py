@@ -18,3 +18,11 @@ def fer_index(fer_root, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("fer") / "fer.parquet"
     run(prepare, "ferplus", fer_root, "--output", path, "--finder", "own")
     return path
+
+
+@pytest.fixture(scope="session")
+def small_crops(tmp_path_factory) -> Path:
+    """Settings for `train --config`: crops of 64 pixels, which train in less than half of the time."""
+    path = tmp_path_factory.mktemp("settings") / "small.yaml"
+    path.write_text("preprocessing: {input_size: 64}\n")
+    return path

@@ -19,6 +19,7 @@ def test_only_the_classifiers_change_and_what_was_fitted_is_written_down(fer_ind
     output = tmp_path / "mine.safetensors"
     text = run(calibrate, "--data", fer_index, "--output", output)
     assert "right on" in text
+    assert "mean over the expressions" in text
     (old, _), (new, info) = load_network(find_weights("edge", "torch")), load_network(output)
     before, after = old.state_dict(), new.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}

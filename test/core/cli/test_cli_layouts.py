@@ -43,10 +43,11 @@ def compound_index(raf_root, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def compound_run(compound_index) -> Path:
+def compound_run(compound_index, small_crops) -> Path:
     output = compound_index.parent / "run"
     torch.set_num_threads(1)
-    run(train, "--data", compound_index, "--output", output, "--epochs", 1, "--batch-size", 16)
+    words = ("--config", small_crops, "--epochs", 1, "--batch-size", 16)
+    run(train, "--data", compound_index, "--output", output, *words)
     return output
 
 

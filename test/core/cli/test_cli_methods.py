@@ -33,11 +33,10 @@ def index(fer_root, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(index) -> Path:
+def trained(index, small_crops) -> Path:
     output = index.parent / "run"
-    config = index.with_name("small.yaml")
-    config.write_text("preprocessing: {input_size: 64}\nbatch_size: 16\n")
-    words = ("--data", index, "--output", output, "--method", "island", "--epochs", 1, "--config", config)
+    words = ("--data", index, "--output", output, "--method", "island", "--epochs", 1, "--batch-size", 16)
+    words += ("--config", small_crops)
     (index.parent / "printed.txt").write_text(run(train, *words))
     return output
 

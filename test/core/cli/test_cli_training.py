@@ -63,9 +63,14 @@ def test_a_full_disk_is_said_in_one_line(index, fer_root, tmp_path, disk_with, c
 
 
 @pytest.fixture(scope="module")
-def trained(index) -> Path:
+def settings(small_crops) -> tuple:
+    return ("--config", small_crops, "--epochs", 1, "--batch-size", 32)
+
+
+@pytest.fixture(scope="module")
+def trained(index, settings) -> Path:
     output = index.parent / "run"
-    text = run(train, "--data", index, "--output", output, "--epochs", 1, "--batch-size", 32)
+    text = run(train, "--data", index, "--output", output, *settings)
     (output.parent / "printed.txt").write_text(text)
     return output
 
@@ -162,8 +167,9 @@ def shipped() -> Path:
     return train.default_landmarks(Path("nowhere"))
 
 
-def test_an_interrupted_run_says_how_to_go_on(index, tmp_path):
-    words = ("train", "--data", index, "--output", tmp_path / "run", "--epochs", 50, "--batch-size", 32)
+def test_an_interrupted_run_says_how_to_go_on(index, small_crops, tmp_path):
+    words = ("train", "--config", small_crops, "--batch-size", 32)
+    words += ("--data", index, "--output", tmp_path / "run", "--epochs", 50)
     # A shell that runs the tests in the background has them ignore SIGINT, and what they start too.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -184,14 +190,14 @@ def test_an_interrupted_run_says_how_to_go_on(index, tmp_path):
     assert f"--output {tmp_path / 'run'} --epochs 50" in session["command"]
 
 
-def test_a_finished_run_is_skipped(index, trained):
-    text = run(train, "--data", index, "--output", trained, "--epochs", 1, "--batch-size", 32, "--resume")
+def test_a_finished_run_is_skipped(index, settings, trained):
+    text = run(train, "--data", index, "--output", trained, *settings, "--resume")
     assert text.count("finished before, skipped") == 3
 
 
-def test_train_names_what_differs_from_the_run_in_the_directory(index, trained):
+def test_train_names_what_differs_from_the_run_in_the_directory(index, settings, trained):
     with pytest.raises(TrainingError, match="another run: batch_size was 32, is 16"):
-        run(train, "--data", index, "--output", trained, "--epochs", 1, "--batch-size", 16)
+        run(train, "--data", index, "--output", trained, *settings[:-1], 16)
 
 
 def test_train_refuses_an_unknown_stage_and_model(index, tmp_path):

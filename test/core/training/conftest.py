@@ -12,7 +12,6 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("tensorboard")
 
 from aue_crl_core.checkpoint import CheckpointInfo, load_landmark_net, save_network  # noqa: E402
-from aue_crl_core.config import model_config  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.data.prepare import prepare  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
@@ -42,16 +41,19 @@ def tiny_index(fer_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Data
 
 @pytest.fixture(scope="session")
 def tiny_config() -> TrainConfig:
-    """Two epochs of two steps a stage, float32."""
+    """Two epochs of two steps a stage, float32, on crops of 64 pixels."""
     schedule = {"epochs": 2, "lr": 1e-3}
-    return make_config(None, batch_size=16, precision="fp32", workers=0, **dict.fromkeys(STAGES, schedule))
+    small = {"input_size": 64}
+    stages = dict.fromkeys(STAGES, schedule)
+    return make_config(None, batch_size=16, precision="fp32", workers=0, preprocessing=small, **stages)
 
 
 @pytest.fixture(scope="session")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of model `edge`, of which the paper's stages train every part, with the shipped landmark net."""
+def shipped(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of model `edge` for such crops, of which the paper's stages train every part, with the shipped
+    landmark net."""
     torch.manual_seed(0)
-    network = build_network(model_config("edge"))
+    network = build_network(tiny_config.network())
     load_landmark_net(network, find_weights("edge", "torch"))
     path = tmp_path_factory.mktemp("shipped") / "edge.safetensors"
     save_network(path, network.eval(), CheckpointInfo(network.config, "fusion"))

@@ -126,7 +126,9 @@ def test_a_finished_run_says_what_came_out_of_it(finished_run):
     info = read_info(finished_run / "best.safetensors")
     assert info.stage == "fusion"
     best = max((r for r in history if r["stage"] == "fusion"), key=lambda r: float(r["valid/score"]))
-    assert info.metrics["score"] == pytest.approx(float(best["valid/score"]))
+    assert info.metrics["epoch"] == int(best["epoch"])
+    assert info.metrics["fused"] == pytest.approx(float(best["valid/fused"]))
+    assert info.metrics["accuracy"] == pytest.approx(1 - info.metrics["risk_over_coverage"][0]["risk"], abs=1e-4)
     assert info.metrics["epoch"] == int(best["epoch"])
     assert not list(finished_run.glob("*unfinished*")) + list(finished_run.glob("*.part"))
     assert not (finished_run / STATE_FILE).exists()

@@ -139,9 +139,11 @@ def test_the_readme_names_every_file_and_the_result(finished_run, tiny_index):
     assert unexplained == {"README.md"}
     assert {name for name, _ in FILES} - named == {"STAGE.unfinished.safetensors", STATE_FILE}
     assert "Finished stages: expression, action_unit, fusion." in text
-    info = read_info(finished_run / "fusion.safetensors")
-    row = [f"{100 * info.metrics[name]:.1f} %" for name in ("accuracy", "mean_class_accuracy")]
-    assert f"| fusion | 2 | {info.metrics['epoch']} | {' | '.join(row)} |" in text
+    best = [r for r in read_history(finished_run / "metrics.csv") if r["stage"] == "fusion" and r["since_best"] == "0"][
+        -1
+    ]
+    row = [f"{100 * float(best[f'valid/{name}']):.1f} %" for name in ("accuracy", "mean_class_accuracy")]
+    assert f"| fusion | 2 | {best['epoch']} | {' | '.join(row)} |" in text
     assert f"| {tiny_index.file} | ferplus | train 36, valid 12 | {tiny_index.data_hash} |" in text
     assert f"aue-crl train --stage all --config {finished_run / 'config.yaml'} --data {tiny_index.file}" in text
 

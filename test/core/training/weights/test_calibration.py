@@ -69,7 +69,7 @@ def test_a_checkpoint_is_corrected_in_its_classifiers_and_a_second_call_finds_no
     torch.manual_seed(0)
     path = tmp_path / "net.safetensors"
     network = build_network(model_config("edge")).eval()
-    save_network(path, network, CheckpointInfo(network.config, "fusion", metrics={"accuracy": 0.5}))
+    save_network(path, network, CheckpointInfo(network.config, "fusion", metrics={"accuracy": 0.5, "epoch": 8}))
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (24, 3, 96, 96), dtype=torch.uint8, generator=generator)
     points = torch.rand(24, 68, 2, generator=generator) * 96
@@ -96,9 +96,17 @@ def test_a_checkpoint_is_corrected_in_its_classifiers_and_a_second_call_finds_no
     assert [row["coverage"] for row in curve] == sorted((row["coverage"] for row in curve), reverse=True)
     assert 0 < calibrated.config.uncertain_below < 1
     assert read_info(path).config.uncertain_below == pytest.approx(again.config.uncertain_below)
-    assert metrics["accuracy"] == 0.5
+    assert metrics["epoch"] == 8
+    assert {name: metrics[name] for name in second.after} == second.after
     assert first.faces == 480
-    assert first.accuracy_before <= first.accuracy == second.accuracy_before
+    assert first.before["accuracy"] <= first.after["accuracy"]
+    assert first.after == pytest.approx(second.before)
+    labels = target.argmax(dim=1)
+    assert first.after["accuracy"] == pytest.approx(float((after.argmax(dim=1) == labels).double().mean()))
+    assert first.after["recall/neutral"] == pytest.approx(
+        float((after.argmax(dim=1)[labels == 6] == 6).double().mean())
+    )
+    assert metrics["risk_over_coverage"][0]["risk"] == pytest.approx(1 - second.after["accuracy"], abs=1e-4)
     assert metrics["fused_temperature"] == pytest.approx(second.fused.temperature)
     assert metrics["fused_bias"] == pytest.approx(second.fused.bias.tolist(), abs=1e-4)
 

@@ -154,7 +154,7 @@ def test_tensors_of_another_trunk_are_refused(hub):
 
 
 def test_without_a_network_the_error_says_what_was_tried_and_what_to_do(hub, tiny_config, tiny_index, tmp_path):
-    config = dataclasses.replace(tiny_config, model="resnet50")
+    config = dataclasses.replace(tiny_config, model="resnet50", preprocessing=None)
     with pytest.raises(DownloadError) as caught:
         train(config, [tiny_index], tmp_path / "run", init="imagenet")
     text = str(caught.value)
@@ -183,7 +183,7 @@ def test_another_normalisation_than_the_weights_is_refused():
 
 
 def test_a_later_stage_does_not_begin_with_them(hub, tiny_config, tiny_index, tmp_path):
-    config = dataclasses.replace(tiny_config, model="resnet18")
+    config = dataclasses.replace(tiny_config, model="resnet18", preprocessing=None)
     with pytest.raises(ConfigError, match="must begin with stage expression, which trains the trunk, got landmark"):
         train(config, [tiny_index], tmp_path / "run", ["landmark"], init="imagenet")
     with pytest.raises(TrainingError, match="stage fusion starts from stage action_unit"):

@@ -100,6 +100,8 @@ def detector_status() -> list[DetectorStatus]:
     for name, detail, remedy in table:
         try:
             make_detector(name)
+        except CheckpointError as error:  # a file of this package, which YuNet looks with as well
+            states.append(DetectorStatus(name, False, str(error), f"install this package again: {error}"))
         except AueCrlError as error:
             states.append(DetectorStatus(name, False, str(error), remedy))
         else:

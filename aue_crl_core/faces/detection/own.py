@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aue_crl_core.engines import WEIGHTS_DIRECTORY
 from aue_crl_core.engines.base import check_intact
+from aue_crl_core.errors import CheckpointError
 from aue_crl_core.faces.detection.scales import NearLook, as_input, check_settings, look_small, look_twice
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX
 from aue_crl_core.onnx_session import make_session
@@ -45,6 +46,10 @@ class OwnDetector:
     `min_face_px` and `work_px` see `look_twice`, `threads` see `make_session`. Boxes are squares around the middle of
     the face; one whose roll is not sure has four, of rolls a right angle apart. `model_path` is a file of
     `research/own_detector.py` (None: the shipped one).
+
+    Raises:
+        CheckpointError: the file is not there, is damaged or holds no network.
+        ConfigError: a setting out of range.
     """
 
     model_path: Path | None = None
@@ -58,6 +63,9 @@ class OwnDetector:
     def __post_init__(self) -> None:
         check_settings(self.min_face_px, self.work_px, self.score_threshold, self.threads)
         path = MODEL if self.model_path is None else Path(self.model_path)
+        if not path.is_file():
+            where_from = ", with which this package comes" if self.model_path is None else ""
+            raise CheckpointError(f"no face detector at {path}{where_from}")
         check_intact(path)
         self._logit = math.log(self.score_threshold / (1 - self.score_threshold))
         self._session: Any = make_session(path, threads=self.threads)

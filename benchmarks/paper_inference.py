@@ -6,12 +6,13 @@ PATH is a checkout of HCPLab-SYSU/AUE-CRL whose `.cuda()` calls do not stop it h
 `model.py` imports the functions that its normalisation calls (`pad`, `avg_pool2d`, `avg_pool3d` of torch). Random
 weights and statistics go through `import_upstream` and `export`, as a checkpoint of theirs would; both then get the
 same faces. Prints the largest difference of the outputs, milliseconds an image of both, and the median of the rounds'
-ratios; where torch says that this processor multiplies bfloat16 itself, also ours in torch under autocast.
+ratios; where torch says that this processor multiplies bfloat16 itself, also ours in torch in bfloat16 (`InBfloat16`).
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from aue_crl_core.checkpoint.export import export_onnx
 from aue_crl_core.checkpoint.upstream import import_upstream as read_upstream
 from aue_crl_core.checkpoint.upstream import save_imported
 from aue_crl_core.engines import find_weights
-from aue_crl_core.networks.deployed import DeployedExpressionNet
+from aue_crl_core.networks.deployed import DeployedExpressionNet, InBfloat16
 from aue_crl_core.onnx_session import make_session
 
 
@@ -94,12 +95,8 @@ def compare(
         "torch, float32": lambda: deployed(images, points),
     }
     if _multiplies_bfloat16():
-
-        def in_bfloat16() -> object:
-            with torch.autocast("cpu", torch.bfloat16):
-                return deployed(images, points)
-
-        ways["torch, bfloat16"] = in_bfloat16
+        half = InBfloat16(copy.deepcopy(deployed)).eval()
+        ways["torch, bfloat16"] = lambda: half(images, points)
     else:
         print("this processor does not multiply bfloat16 itself: not timed")
     taken: dict[str, list[float]] = {name: [] for name in ("authors", *ways)}

@@ -41,7 +41,10 @@ def command(
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads of the engine.")] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="What the network is computed in; auto: int8 where that is there and faster."),
+        typer.Option(
+            help="What the network is computed in; auto: int8 where that is there and faster, else fp32. bf16 needs "
+            "--engine torch."
+        ),
     ] = None,
     params_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A ROS parameter file; read as by a node called aue_crl.")

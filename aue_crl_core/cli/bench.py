@@ -31,7 +31,7 @@ from aue_crl_core.cli.limits import (
     paper_network,
     random_face,
 )
-from aue_crl_core.config import ModelName, model_config
+from aue_crl_core.config import ModelName, model_config, require
 from aue_crl_core.engines import Engine, EngineName, EngineOutput, Precision, find_weights, make_engine
 from aue_crl_core.engines.base import Crops, Floats
 from aue_crl_core.engines.onnx import OnnxEngine, landmarks_path
@@ -77,25 +77,26 @@ class UntrainedEngine:
     """
 
     name = "torch"
-    precision: Precision = "fp32"
 
-    def __init__(self, model: ModelName, points: Engine, device: str, threads: int) -> None:
+    def __init__(self, model: ModelName, points: Engine, device: str, threads: int, precision: Precision) -> None:
         try:
             import torch
 
             from aue_crl_core.networks.build import build_network
-            from aue_crl_core.networks.deployed import DeployedExpressionNet
+            from aue_crl_core.networks.deployed import DeployedExpressionNet, InBfloat16
         except ImportError as error:
             reason = import_failure(error, "torch")
             raise MissingDependencyError("torch", "train", f"--model {model}", reason) from error
         torch.set_num_threads(threads)
         self.device = device
+        self.precision: Precision = "bf16" if precision == "bf16" else "fp32"
         self.config = model_config(model)
         self.landmark_size = points.landmark_size
         self._points = points
         self._torch = torch
         network = build_network(self.config).eval().to(memory_format=torch.channels_last)
-        self._network = DeployedExpressionNet(network).eval().to(device)
+        deployed = DeployedExpressionNet(network).eval().to(device)
+        self._network = InBfloat16(deployed) if self.precision == "bf16" else deployed
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
@@ -124,6 +125,9 @@ def command(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads; default: all that this process may use.")
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="What the network is computed in; bf16 needs --engine torch or --model.")
+    ] = "auto",
     seconds: Annotated[float, typer.Option(min=0.0, help="About how long to time each row.")] = 3.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows here too.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print a Markdown table.")] = False,
@@ -142,9 +146,10 @@ def command(
     """
     threads = threads or processors()
     cv2.setNumThreads(threads)
-    source: Engine = make_engine(weights, engine, device, threads)
+    require(model is None or precision != "int8", "--precision", "be auto, fp32 or bf16 with --model", precision)
+    source: Engine = make_engine(weights, engine, device, threads, precision if model is None else "auto")
     if model is not None:
-        source = UntrainedEngine(model, source, device, threads)
+        source = UntrainedEngine(model, source, device, threads, precision)
     analyzer = FaceAnalyzer(source, make_detector(detector, threads=threads))
     errors = screen.err()
     timings: list[Timing] = []
@@ -156,6 +161,7 @@ def command(
         "network": f"{model} (random weights)" if model else weights,
         "engine": source.name,
         "device": device,
+        "precision": source.precision,
         "detector": analyzer.detector.name,
         "threads": threads,
         "processor": _processor_name(),
@@ -240,7 +246,7 @@ def _cells(timing: Timing) -> tuple[str, ...]:
 def _title(about: Mapping[str, object]) -> str:
     threads = "thread" if about["threads"] == 1 else "threads"
     return (
-        f"{about['network']}, {about['input_px']} px, {about['engine']} on {about['device']}, "
+        f"{about['network']}, {about['input_px']} px, {about['engine']} on {about['device']} in {about['precision']}, "
         f"{about['threads']} {threads}, {about['processor']}"
     )
 

@@ -140,7 +140,11 @@ def command(
         int | None, typer.Option(min=1, help="Processor threads of the engine; default: its own choice.")
     ] = None,
     precision: Annotated[
-        Precision, typer.Option(help="What the network is computed in; auto: int8 where that is there and faster.")
+        Precision,
+        typer.Option(
+            help="What the network is computed in; auto: int8 where that is there and faster, else fp32. bf16 needs "
+            "--engine torch."
+        ),
     ] = "auto",
     workers: Annotated[
         int | None,

@@ -67,7 +67,7 @@ def make_engine(
     precision: Precision = "auto",
 ) -> Engine:
     """Load `weights` (see `find_weights`) on `device`: `cpu`, `cuda` or `cuda:N`; `threads` None: the engine's choice;
-    `precision` see `OnnxEngine`. Where memory runs out it goes on, see `SparingEngine`.
+    `precision` see `OnnxEngine` and `TorchEngine`. Where memory runs out it goes on, see `SparingEngine`.
 
     Raises:
         CheckpointError: weights that are missing or damaged.
@@ -85,7 +85,7 @@ def make_engine(
 
 
 def _make_torch(path: Path, device: str, threads: int | None, precision: Precision) -> Engine:
-    require(precision != "int8", "precision", "be auto or fp32 with the torch engine", precision)
+    require(precision != "int8", "precision", "be auto, fp32 or bf16 with the torch engine", precision)
     try:
         from aue_crl_core.engines.torch import TorchEngine
     except ImportError as error:
@@ -93,10 +93,11 @@ def _make_torch(path: Path, device: str, threads: int | None, precision: Precisi
         reason = import_failure(error, package)
         raise MissingDependencyError(package, "train", "the torch engine", reason) from error
 
-    return TorchEngine(path, device, threads)
+    return TorchEngine(path, device, threads, precision)
 
 
 def _make_onnx(path: Path, device: str, threads: int | None, precision: Precision) -> Engine:
+    require(precision != "bf16", "precision", "be auto, fp32 or int8 with the onnx engine", precision)
     from aue_crl_core.engines.onnx import OnnxEngine
 
     return OnnxEngine(path, device, threads, precision)

@@ -16,7 +16,7 @@ from aue_crl_core.hashing import is_intact
 
 Floats = NDArray[np.float32]
 Crops = NDArray[np.uint8]
-Precision = Literal["auto", "fp32", "int8"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
 """What the expression network is computed in."""
 
 

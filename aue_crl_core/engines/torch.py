@@ -12,14 +12,16 @@ from torch import nn
 from aue_crl_core.checkpoint import load_network
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, finite, out_of_memory
 from aue_crl_core.errors import ConfigError
-from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet
+from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet, InBfloat16
 
 _NO_MEMORY: Final = ("can't allocate memory", "bad_alloc", "bad allocation", "could not create a")
 """torch's, C++'s and oneDNN's words for it (that of a primitive or a memory object it has no room for)."""
 
 
 class TorchEngine:
-    """A checkpoint in float32 on any torch device.
+    """A checkpoint on any torch device.
+
+    `precision`: `fp32`, which `auto` is too; `bf16`, see `InBfloat16`.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another vocabulary.
@@ -27,19 +29,22 @@ class TorchEngine:
     """
 
     name = "torch"
-    precision: Precision = "fp32"
 
-    def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, device: str = "cpu", threads: int | None = None, precision: Precision = "fp32"
+    ) -> None:
         _check_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = device
+        self.precision: Precision = "bf16" if precision == "bf16" else "fp32"
         self._file = path
         network, info = load_network(path, device)
         network = network.to(memory_format=torch.channels_last)
         self.config = info.config
         self.landmark_size = network.landmark_net.input_size
-        self._expression = DeployedExpressionNet(network).eval().to(device)
+        deployed = DeployedExpressionNet(network).eval().to(device)
+        self._expression = InBfloat16(deployed) if self.precision == "bf16" else deployed
         self._landmarks = DeployedLandmarkNet(network).eval().to(device)
 
     @torch.inference_mode()

@@ -79,8 +79,9 @@ class Settings:
     threads: int = _parameter(1, "Processor threads of the engine; 0: its own choice.", low=0, high=256, live=False)
     precision: str = _parameter(
         "auto",
-        "What the network is computed in; auto: int8 where its file and a processor that is faster in it are there.",
-        choices=("auto", "fp32", "int8"),
+        "What the network is computed in; auto: int8 where its file and a processor that is faster in it are there, "
+        "else fp32. bf16 needs engine torch.",
+        choices=("auto", "fp32", "bf16", "int8"),
         live=False,
     )
     detector: str = _parameter(

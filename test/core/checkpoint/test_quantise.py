@@ -87,7 +87,9 @@ def test_auto_is_float32_where_the_file_is_not(model, tmp_path, monkeypatch):
 
 
 def test_another_precision_is_refused(model):
-    with pytest.raises(ConfigError, match="precision must be one of auto, fp32, int8, got 'fp8'"):
+    with pytest.raises(ConfigError, match="precision must be one of auto, fp32, bf16, int8, got 'fp8'"):
         make_engine(model, precision="fp8")
-    with pytest.raises(ConfigError, match="precision must be auto or fp32 with the torch engine, got 'int8'"):
+    with pytest.raises(ConfigError, match="precision must be auto, fp32 or bf16 with the torch engine, got 'int8'"):
         make_engine("edge", "torch", precision="int8")
+    with pytest.raises(ConfigError, match="precision must be auto, fp32 or int8 with the onnx engine, got 'bf16'"):
+        make_engine(model, precision="bf16")

@@ -50,9 +50,12 @@ def test_it_states_threads_and_times_every_part_at_one_and_eight_faces(capsys, p
 
 def test_an_untrained_network_is_timed_and_called_untrained(capsys, photograph_path, tmp_path):
     pytest.importorskip("torch")
-    assert bench("--model", "edge", "--json", tmp_path / "bench.json") == 0
-    assert "edge (random weights)" in capsys.readouterr().out
-    assert json.loads((tmp_path / "bench.json").read_text())["engine"] == "torch"
+    assert bench("--model", "edge", "--precision", "bf16", "--json", tmp_path / "bench.json") == 0
+    said = capsys.readouterr().out
+    assert "edge (random weights)" in said
+    assert "torch on cpu in bf16" in said
+    about = json.loads((tmp_path / "bench.json").read_text())
+    assert (about["engine"], about["precision"]) == ("torch", "bf16")
 
 
 def test_a_detector_that_does_not_see_the_faces_is_an_error_not_a_wrong_figure(capsys, photograph_path):

@@ -39,6 +39,22 @@ def test_the_expression_nets_agree(onnx_engine, torch_engine, faces, batch):
         assert np.abs(mine - other).max() < 1e-4, name
 
 
+def test_in_bfloat16_it_says_nearly_the_same_and_finds_the_same_points(torch_engine, faces):
+    engine = make_engine("edge", "torch", precision="bf16")
+    assert (engine.precision, torch_engine.precision) == ("bf16", "fp32")
+    assert make_engine("edge", "torch", precision="auto").precision == "fp32"
+    exact, near = (e.predict(faces.crops, faces.points) for e in (torch_engine, engine))
+    for name in exact.__slots__:
+        one, other = getattr(exact, name), getattr(near, name)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        most = 5 if name == "intensities" else 1
+        assert 0 < np.abs(one - other).max() / most < 0.05, name
+    assert np.allclose(near.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (near.probabilities.argmax(axis=1) == exact.probabilities.argmax(axis=1)).all()
+    for one, other in zip(torch_engine.landmarks(faces.rough), engine.landmarks(faces.rough), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_both_read_the_same_configuration(onnx_engine, torch_engine):
     assert onnx_engine.config == torch_engine.config
     assert onnx_engine.landmark_size == torch_engine.landmark_size

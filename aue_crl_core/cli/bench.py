@@ -245,8 +245,9 @@ def _cells(timing: Timing) -> tuple[str, ...]:
 
 def _title(about: Mapping[str, object]) -> str:
     threads = "thread" if about["threads"] == 1 else "threads"
+    precision = "" if about["precision"] == "fp32" else f" in {about['precision']}"
     return (
-        f"{about['network']}, {about['input_px']} px, {about['engine']} on {about['device']} in {about['precision']}, "
+        f"{about['network']}, {about['input_px']} px, {about['engine']} on {about['device']}{precision}, "
         f"{about['threads']} {threads}, {about['processor']}"
     )
 

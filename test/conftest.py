@@ -39,10 +39,9 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """A file is a group, and all that uses DDS is one. What takes longest comes first, so that no worker ends long
-    before the other."""
+    """A file is a group, and all that uses DDS is one, the first: it takes longest."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: ("ros" not in item.path.parts, "training" not in item.path.parts))
+        items.sort(key=lambda item: "ros" not in item.path.parts)
         for item in items:
             group = item.nodeid.partition("::")[0] if "ros" not in item.path.parts else "ros"
             item.add_marker(pytest.mark.xdist_group(group))

@@ -82,21 +82,20 @@ class UntrainedEngine:
         try:
             import torch
 
+            from aue_crl_core.engines.torch import deployed_in, precision_of
             from aue_crl_core.networks.build import build_network
-            from aue_crl_core.networks.deployed import DeployedExpressionNet, InBfloat16
         except ImportError as error:
             reason = import_failure(error, "torch")
             raise MissingDependencyError("torch", "train", f"--model {model}", reason) from error
         torch.set_num_threads(threads)
         self.device = device
-        self.precision: Precision = "bf16" if precision == "bf16" else "fp32"
+        self.precision = precision_of(precision)
         self.config = model_config(model)
         self.landmark_size = points.landmark_size
         self._points = points
         self._torch = torch
         network = build_network(self.config).eval().to(memory_format=torch.channels_last)
-        deployed = DeployedExpressionNet(network).eval().to(device)
-        self._network = InBfloat16(deployed) if self.precision == "bf16" else deployed
+        self._network = deployed_in(self.precision, network, device)
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""

@@ -13,9 +13,21 @@ from aue_crl_core.checkpoint import load_network
 from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, finite, out_of_memory
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet, InBfloat16
+from aue_crl_core.networks.network import FaceNetwork
 
 _NO_MEMORY: Final = ("can't allocate memory", "bad_alloc", "bad allocation", "could not create a")
 """torch's, C++'s and oneDNN's words for it (that of a primitive or a memory object it has no room for)."""
+
+
+def precision_of(asked: Precision) -> Precision:
+    """What `asked` comes to in torch: `auto` is `fp32`."""
+    return "bf16" if asked == "bf16" else "fp32"
+
+
+def deployed_in(precision: Precision, network: FaceNetwork, device: str) -> nn.Module:
+    """The expression network as an engine runs it, on `device`; see `InBfloat16` for `bf16`."""
+    deployed = DeployedExpressionNet(network).eval().to(device)
+    return InBfloat16(deployed) if precision == "bf16" else deployed
 
 
 class TorchEngine:
@@ -37,14 +49,13 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = device
-        self.precision: Precision = "bf16" if precision == "bf16" else "fp32"
+        self.precision = precision_of(precision)
         self._file = path
         network, info = load_network(path, device)
         network = network.to(memory_format=torch.channels_last)
         self.config = info.config
         self.landmark_size = network.landmark_net.input_size
-        deployed = DeployedExpressionNet(network).eval().to(device)
-        self._expression = InBfloat16(deployed) if self.precision == "bf16" else deployed
+        self._expression = deployed_in(self.precision, network, device)
         self._landmarks = DeployedLandmarkNet(network).eval().to(device)
 
     @torch.inference_mode()

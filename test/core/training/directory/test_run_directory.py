@@ -139,9 +139,8 @@ def test_the_readme_names_every_file_and_the_result(finished_run, tiny_index):
     assert unexplained == {"README.md"}
     assert {name for name, _ in FILES} - named == {"STAGE.unfinished.safetensors", STATE_FILE}
     assert "Finished stages: expression, action_unit, fusion." in text
-    best = [r for r in read_history(finished_run / "metrics.csv") if r["stage"] == "fusion" and r["since_best"] == "0"][
-        -1
-    ]
+    history = read_history(finished_run / "metrics.csv")
+    best = [row for row in history if row["stage"] == "fusion" and row["since_best"] == "0"][-1]
     row = [f"{100 * float(best[f'valid/{name}']):.1f} %" for name in ("accuracy", "mean_class_accuracy")]
     assert f"| fusion | 2 | {best['epoch']} | {' | '.join(row)} |" in text
     assert f"| {tiny_index.file} | ferplus | train 36, valid 12 | {tiny_index.data_hash} |" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from aue_crl_core.training.batches.loading import (
     with_validation,
 )
 from aue_crl_core.training.config import StageName, TrainConfig
+from aue_crl_core.training.directory.journal import refresh_plots
 from aue_crl_core.training.directory.lock import locked
 from aue_crl_core.training.directory.paths import RunPaths, open_run
 from aue_crl_core.training.directory.session import Session
@@ -116,7 +117,10 @@ def train(
         trunk = processes.on_first(begin)
         keep_freed_memory()
         run.reporter.data(indices)
-        with Session(paths, stages, init, landmarks, processes.device) if processes.is_first else nullcontext():
+        with ExitStack() as recorded:
+            if processes.is_first:
+                recorded.enter_context(Session(paths, stages, init, landmarks, processes.device))
+                recorded.callback(refresh_plots, paths)
             for name in stages:
                 processes.place = f"at the start of stage {name}"
                 if processes.share(paths.checkpoint(name).is_file):

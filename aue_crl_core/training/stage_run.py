@@ -23,7 +23,7 @@ from aue_crl_core.training.batches.feature_cache import FeatureViews, pays
 from aue_crl_core.training.batches.features import Maker, cached_sets
 from aue_crl_core.training.batches.loading import TrainingSet, datasets, log_frequency, make_loader
 from aue_crl_core.training.config import Compiler, StageName, TrainConfig
-from aue_crl_core.training.directory.journal import Journal, draw_plots
+from aue_crl_core.training.directory.journal import Journal
 from aue_crl_core.training.directory.overview import write_overview
 from aue_crl_core.training.directory.paths import RunPaths, provenance
 from aue_crl_core.training.directory.state import STATE_FILE, Progress, load_state, read_progress, save_state
@@ -217,7 +217,6 @@ class StageRun:
 def wrap_up(paths: RunPaths, name: StageName) -> None:
     """What follows a stage's checkpoint; once more where a process was killed amid it, whose state is still there."""
     shutil.rmtree(paths.cache, ignore_errors=True)
-    draw_plots(paths.directory, paths.checkpoint(name))
     paths.refresh_best()
     (paths.directory / STATE_FILE).unlink()
     write_overview(paths.directory)

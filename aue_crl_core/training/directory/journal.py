@@ -12,6 +12,7 @@ from aue_crl_core.errors import MissingDependencyError
 from aue_crl_core.evaluation.curves import EpochFigures, plot_recall_history, plot_training_curves
 from aue_crl_core.evaluation.prior_plot import plot_prior
 from aue_crl_core.training.directory.history import HISTORY_FILE, append_row, read_history
+from aue_crl_core.training.directory.paths import RunPaths
 
 TENSORBOARD_FOLDER = "tensorboard"
 PLOTS_FOLDER = "plots"
@@ -49,13 +50,16 @@ class Journal:
         self._writer.flush()
 
 
-def draw_plots(directory: Path, checkpoint: Path) -> list[Path]:
-    """Draw into `DIR/plots` the losses and the recall of each class so far, and the prior that `checkpoint` learned,
-    where it has one; returns the files."""
+def refresh_plots(paths: RunPaths) -> None:
+    """Draw `DIR/plots` anew where they are older than the furthest finished stage: the losses and the recall of each
+    class so far, and the prior that the stage learned, where it did. Once a run, for that takes seconds."""
+    folder, finished = paths.directory / PLOTS_FOLDER, paths.finished()
+    if not finished or _is_newer(folder / "training.png", paths.checkpoint(finished[-1])):
+        return
+    checkpoint = paths.checkpoint(finished[-1])
     config, prior = read_info(checkpoint).config, read_prior(checkpoint)
-    folder = directory / PLOTS_FOLDER
     folder.mkdir(exist_ok=True)
-    history = [epoch_figures(row) for row in read_history(directory / HISTORY_FILE)]
+    history = [epoch_figures(row) for row in read_history(paths.directory / HISTORY_FILE)]
     figures = {}
     if history:
         figures["training"] = plot_training_curves(history, f"Training of {config.backbone}")
@@ -68,7 +72,10 @@ def draw_plots(directory: Path, checkpoint: Path) -> list[Path]:
         figures["prior"] = plot_prior(prior, start, config.expressions, facs.ACTION_UNITS)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png")
-    return [folder / f"{name}.png" for name in figures]
+
+
+def _is_newer(file: Path, other: Path) -> bool:
+    return file.is_file() and file.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def epoch_figures(row: dict[str, str]) -> EpochFigures:

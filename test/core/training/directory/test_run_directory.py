@@ -226,11 +226,11 @@ def test_a_stage_killed_before_its_state_was_written_repeats_its_epoch(
 def test_a_run_killed_between_a_stages_checkpoint_and_the_rest_is_completed(
     finished_run, tiny_config, tiny_index, shipped, tmp_path
 ):
-    shutil.copytree(finished_run, tmp_path / "run")
-    run = tmp_path / "run"
+    run, other = (shutil.copytree(finished_run, tmp_path / name) for name in ("run", "other"))
+    (other / "fusion.safetensors").unlink()
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_config, [tiny_index], tmp_path / "other", landmarks=shipped, reporter=KilledAt("fusion", 2))
-    shutil.copy(tmp_path / "other" / STATE_FILE, run)
+        train(tiny_config, [tiny_index], other, landmarks=shipped, resume=True, reporter=KilledAt("fusion", 2))
+    shutil.copy(other / STATE_FILE, run)
     shutil.copy(run / "expression.safetensors", run / "best.safetensors")
     os.utime(run / "best.safetensors", (1, 1))
     shutil.rmtree(run / "plots")
@@ -239,6 +239,26 @@ def test_a_run_killed_between_a_stages_checkpoint_and_the_rest_is_completed(
     assert not (run / STATE_FILE).exists()
     assert RunPaths(run).unfinished() is None
     assert len(list((run / "plots").iterdir())) == 3
+
+
+def test_plots_are_drawn_when_a_run_ends_or_is_stopped_once(finished_run, tiny_config, tiny_index, shipped, tmp_path):
+    drawn = finished_run / "plots" / "training.png"
+    assert drawn.stat().st_mtime_ns >= (finished_run / "fusion.safetensors").stat().st_mtime_ns
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    plots = {path.name: path.read_bytes() for path in (run / "plots").iterdir()}
+    assert len(plots) == 3
+    for name in plots:
+        (run / "plots" / name).write_bytes(b"as it was")
+    train(tiny_config, [tiny_index], run, landmarks=shipped)
+    assert {path.read_bytes() for path in (run / "plots").iterdir()} == {b"as it was"}
+    (run / "fusion.safetensors").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, [tiny_index], run, landmarks=shipped, reporter=KilledAt("fusion", 1))
+    assert {path.read_bytes() for path in (run / "plots").iterdir()} == {b"as it was"}
+    os.utime(run / "plots" / "training.png", (1, 1))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, [tiny_index], run, landmarks=shipped, resume=True, reporter=KilledAt("fusion", 2))
+    assert (run / "plots" / "training.png").stat().st_size > 10_000
 
 
 def test_the_last_epoch_lies_beside_the_best(finished_run):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aue_crl_core.analyzer_config import AnalyzerConfig
 from aue_crl_core.config import require
 from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
 from aue_crl_core.faces.borders import within_border
@@ -24,8 +24,9 @@ from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.sides import Sides, sided_units
 from aue_crl_core.faces.tracker import FaceTracker, id_prefix
+from aue_crl_core.faces.visibility import visible_parts
 from aue_crl_core.media.reading.pixels import as_rgb
-from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image, PredictionState
+from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image
 
 _SUPPORT_KEPT = 0.97
 """From frame to frame, of the detector's support for a face that is followed: half of it is left after 23 frames,
@@ -35,49 +36,6 @@ _LEAST_CANDIDATES = 64
 bounded by its own size and this, whatever a detector sees in it."""
 _SUPPORT_OF_A_CROP = 4.0
 """Log odds for a face in a crop that another detector cut out: those of a sure box of our own."""
-
-
-@dataclass(frozen=True)
-class AnalyzerConfig:
-    """What counts as a face, and when its expression can be trusted.
-
-    `max_faces` per frame, the largest are kept; `detect_every` n-th frame of a camera runs the detector, the frames
-    between follow the points; with `background_search`, while a face is followed, it runs on a thread of its own, and
-    what it finds enters with a later frame (which one depends on the machine); `lost_after_s` a track without a face
-    ends; `min_face_score` below it a candidate is rejected (the score is that of the landmark net and the detector
-    together); a face is `low_quality` where its score, its size or its sharpness (see `FaceQuality`) is below
-    `sure_face_score`, `min_face_px` or `min_sharpness`, or where it is turned further than `max_yaw_deg` or
-    `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below` (None: the confidence that the
-    weights' own validation asks for). With `mirror_stills` single images are read in the mirror as well (see
-    `MirroredEngine`); a camera's frames are not, its faces are seen many times. With `sides` predictions say one-sided
-    action units too (see `faces.sides`), for two more runs of the network a face.
-    """
-
-    max_faces: int = 8
-    detect_every: int = 5
-    background_search: bool = False
-    mirror_stills: bool = True
-    sides: bool = False
-    lost_after_s: float = 1.0
-    min_face_score: float = 0.5
-    sure_face_score: float = 0.7
-    min_face_px: float = 20.0
-    min_sharpness: float = 8.0
-    max_yaw_deg: float = 50.0
-    max_pitch_deg: float = 30.0
-    uncertain_below: float | None = None
-
-    def __post_init__(self) -> None:
-        require(self.max_faces >= 1, "max_faces", "be at least 1", self.max_faces)
-        require(self.detect_every >= 1, "detect_every", "be at least 1 frame", self.detect_every)
-        require(0 < self.lost_after_s < math.inf, "lost_after_s", "be above 0 seconds and finite", self.lost_after_s)
-        for name in ("min_face_score", "sure_face_score", "uncertain_below"):
-            value = getattr(self, name)
-            require(value is None or 0 <= value <= 1, name, "be in [0, 1]", value)
-        for name in ("max_yaw_deg", "max_pitch_deg"):
-            require(0 < getattr(self, name) <= 180, name, "be in (0, 180] degrees", getattr(self, name))
-        for name in ("min_face_px", "min_sharpness"):
-            require(0 <= getattr(self, name) < math.inf, name, "be at least 0 and finite", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +209,8 @@ class FaceAnalyzer:
         )
         pixels = np.stack([crop.image for crop in crops])
         out = engine.predict(pixels, points)
-        qualities = [face_quality(face, crop.image) for (_, face), crop in zip(faces, crops, strict=True)]
+        parts = visible_parts([crop.image for crop in crops])
+        qualities = [face_quality(f, crop.image, seen) for (_, f), crop, seen in zip(faces, crops, parts, strict=True)]
         sides: list[Sides] = [{} for _ in faces]
         if self.config.sides:
             sides = sided_units(engine, pixels, points, [quality.yaw for quality in qualities])
@@ -386,21 +345,9 @@ class FaceAnalyzer:
             probabilities=probabilities,
             action_units=dict(zip(self.action_units, output.action_units.tolist(), strict=True)),
             landmarks=face.points,
-            state=self._state(probabilities[expression], output.quality),
+            state=self.config.state(probabilities[expression], output.quality, self.uncertain_below),
             attention=dict(zip(self.action_units, output.attention.tolist(), strict=True)),
             quality=output.quality,
             sides=output.sides,
             intensities=dict(zip(self.intensity_units, output.intensities.tolist(), strict=True)),
         )
-
-    def _state(self, confidence: float, quality: FaceQuality) -> PredictionState:
-        c = self.config
-        if (
-            quality.face_score < c.sure_face_score
-            or quality.size_px < c.min_face_px
-            or quality.sharpness < c.min_sharpness
-            or not abs(quality.yaw) <= math.radians(c.max_yaw_deg)  # NaN, a pose that cannot be told, is too far
-            or not abs(quality.pitch) <= math.radians(c.max_pitch_deg)
-        ):
-            return "low_quality"
-        return "ok" if confidence >= self.uncertain_below else "uncertain"

@@ -159,6 +159,8 @@ RIGHT_EYE: Final = (36, 37, 38, 39, 40, 41)
 """The subject's right eye (left in the image); 36 is its outer corner."""
 LEFT_EYE: Final = (42, 43, 44, 45, 46, 47)
 """The subject's left eye (right in the image); 45 is its outer corner."""
+MOUTH: Final = tuple(range(48, 68))
+"""The lips' points, outer and inner."""
 
 RIGHT_POINTS: Final = frozenset({*range(8), *range(17, 22), 31, 32, *RIGHT_EYE, 48, 49, 50, 58, 59, 60, 61, 67})
 LEFT_POINTS: Final = frozenset(range(NUM_POINTS)) - MIDDLE_POINTS - RIGHT_POINTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ Points = NDArray[np.float32]
 """68x2 float32, (x, y) in pixels, iBUG order; x right, y down, pixel centres at whole numbers."""
 
 PredictionState = Literal["ok", "uncertain", "low_quality"]
+
+_COVERED_BELOW: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class FaceQuality:
     `size_px` side of the face box in image pixels; `sharpness` variance of the Laplacian on the grey 96 px crop
     (8-bit units squared); `face_score` the landmark net's belief that this is a face, [0, 1]; `yaw`, `pitch`, `roll` of
     the head in radians, > 0 where it is turned to its own left, raised, tilted to its own right shoulder (rough values,
-    NaN where they cannot be told; see `faces.pose`).
+    NaN where they cannot be told; see `faces.pose`); `eyes_visible` and `mouth_visible`, [0, 1], how likely it is that
+    they can be seen, and no mask, hand or dark glasses cover them (see `faces.visibility`).
     """
 
     size_px: float
@@ -106,6 +109,18 @@ class FaceQuality:
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
+    eyes_visible: float = 1.0
+    mouth_visible: float = 1.0
+
+    @property
+    def eyes_covered(self) -> bool:
+        """Whether the eyes are more likely covered than visible."""
+        return self.eyes_visible < _COVERED_BELOW
+
+    @property
+    def mouth_covered(self) -> bool:
+        """Whether the mouth is more likely covered than visible."""
+        return self.mouth_visible < _COVERED_BELOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,13 @@ class FacePrediction:
     quality: FaceQuality | None = None
     sides: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     intensities: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def caveat(self) -> str:
+        """What is to be said beside the expression: nothing where `state` is "ok"."""
+        covered = self.quality is not None and self.quality.mouth_covered
+        low = "mouth covered" if covered else "low quality"
+        return {"ok": "", "uncertain": "uncertain", "low_quality": low}[self.state]
 
     def in_source(self, frame: Frame) -> FacePrediction:
         """The same with `box` and `landmarks` in pixels of the frame's source, where its image is a reduced one."""

@@ -69,7 +69,7 @@ def bar(value: float, console: Console) -> str:
 def expression_text(face: FacePrediction) -> Text:
     """The expression in its colour; dimmed and marked where it is not to be trusted."""
     if face.state == "low_quality":
-        return Text(f"{face.expression} (low quality)", style="dim")
+        return Text(f"{face.expression} ({face.caveat})", style="dim")
     doubt = "?" if face.state == "uncertain" else ""
     return Text(face.expression + doubt, style=style_of(face.expression))
 

@@ -32,14 +32,20 @@ class FaceCourse:
         """What a prediction of an image of that stamp (nanoseconds) and `size` (width, height in pixels) adds up to;
         `calibrated`: it is relative to a resting face."""
         smoothed = self._filter.update(prediction, stamp_ns * 1e-9)
-        yaw = smoothed.quality.yaw if smoothed.quality is not None else 0.0
-        reading = FaceReading(smoothed, visible_units(smoothed.landmarks, yaw, *size), calibrated)
+        reading = FaceReading(smoothed, _visible(smoothed, size), calibrated)
         return reading, self._events.update(reading, stamp_ns)
 
     def end(self, ids: Sequence[str]) -> list[Event]:
         """The faces are gone: what was on has ended."""
         self._filter.forget(ids)
         return self._events.end(ids)
+
+
+def _visible(face: FacePrediction, size: tuple[int, int]) -> frozenset[int]:
+    if face.quality is None:
+        return visible_units(face.landmarks, 0.0, *size)
+    eyes, mouth = not face.quality.eyes_covered, not face.quality.mouth_covered
+    return visible_units(face.landmarks, face.quality.yaw, *size, eyes=eyes, mouth=mouth)
 
 
 @dataclass

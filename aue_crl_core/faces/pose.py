@@ -47,6 +47,9 @@ _CENTRES: Final = np.array([[(i in c) / len(c) for i in range(facs.NUM_POINTS)] 
 _ON_LEFT: Final = np.array([facs.LEFT_POINTS.issuperset(centre) for centre in _REGIONS])
 _ON_RIGHT: Final = np.array([facs.RIGHT_POINTS.issuperset(centre) for centre in _REGIONS])
 
+_OF_EYES: Final = np.array([{*facs.RIGHT_EYE, *facs.LEFT_EYE}.issuperset(centre) for centre in _REGIONS])
+_OF_MOUTH: Final = np.array([set(facs.MOUTH).issuperset(centre) for centre in _REGIONS])
+
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
@@ -97,17 +100,24 @@ def _fitted(points: Points) -> tuple[NDArray[np.float64], float] | None:
     return np.stack([across, down, np.cross(across, down)]), float(sizes.mean())
 
 
-def visible_units(points: Points, yaw: float, width: int, height: int) -> frozenset[int]:
-    """FACS codes of the action units that can be seen in an image of `width` x `height` pixels.
+def visible_units(
+    points: Points, yaw: float, width: int, height: int, *, eyes: bool = True, mouth: bool = True
+) -> frozenset[int]:
+    """FACS codes of the action units that can be seen in an image of `width` x `height` pixels; whether `eyes` and
+    `mouth` can be seen, or are covered.
 
     An action unit has two regions (`facs.REGION_CENTRES`), of which one is enough: its centre must lie inside the image
     and, where the head is turned by more than 35 degrees (`yaw` in radians), not on the side that turns away (points of
-    the face's middle never do).
+    the face's middle never do). Regions of the eyes' or of the mouth's own points are hidden with them.
     """
     x, y = (_CENTRES @ np.asarray(points, dtype=np.float64)).T
     shown = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     if abs(yaw) > _HIDES_A_SIDE:
         shown &= ~(_ON_LEFT if yaw > 0 else _ON_RIGHT)
+    if not eyes:
+        shown &= ~_OF_EYES
+    if not mouth:
+        shown &= ~_OF_MOUTH
     return frozenset(
         unit for unit, seen in zip(facs.ACTION_UNITS, shown.reshape(-1, 2).any(axis=1), strict=True) if seen
     )

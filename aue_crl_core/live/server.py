@@ -214,6 +214,7 @@ def _face(reading: FaceReading) -> dict[str, Any]:
         "expression": face.expression,
         "confidence": round(face.confidence, 3),
         "state": face.state,
+        "caveat": face.caveat,
         "expressions": {name: round(p, 3) for name, p in face.probabilities.items()},
         "units": {unit: round(p, 3) for unit, p in face.action_units.items()},
     }

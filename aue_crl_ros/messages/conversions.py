@@ -201,9 +201,8 @@ def _face(
 
 
 def _quality(messages: Messages, face: FacePrediction) -> Any:
-    quality = face.quality or FaceQuality(
-        max(face.box.w, face.box.h), math.nan, face.box.score, math.nan, math.nan, math.nan
-    )
+    unknown = dict.fromkeys(("yaw", "pitch", "roll", "eyes_visible", "mouth_visible"), math.nan)
+    quality = face.quality or FaceQuality(max(face.box.w, face.box.h), math.nan, face.box.score, **unknown)
     return messages.new(
         "aue_crl/msg/FaceQuality",
         size=float(quality.size_px),
@@ -212,4 +211,6 @@ def _quality(messages: Messages, face: FacePrediction) -> Any:
         yaw=float(quality.yaw),
         pitch=float(quality.pitch),
         roll=float(quality.roll),
+        eyes_visible=float(quality.eyes_visible),
+        mouth_visible=float(quality.mouth_visible),
     )

@@ -122,6 +122,12 @@ class Settings:
     max_pitch_deg: float = _parameter(
         30.0, "Faces raised or lowered further are LOW_QUALITY, degrees.", low=5, high=180
     )
+    min_mouth_visible: float = _parameter(
+        0.5,
+        "Faces whose mouth is less likely to be seen (a mask, a hand) are LOW_QUALITY; 0: they are not.",
+        low=0,
+        high=1,
+    )
     uncertain_below: float = _parameter(
         -1.0, "Less likely expressions are UNCERTAIN; below 0: as the weights' own validation asks for.", low=-1, high=1
     )
@@ -188,6 +194,7 @@ class Settings:
             min_sharpness=self.min_sharpness,
             max_yaw_deg=self.max_yaw_deg,
             max_pitch_deg=self.max_pitch_deg,
+            min_mouth_visible=self.min_mouth_visible,
             uncertain_below=None if self.uncertain_below < 0 else self.uncertain_below,
         )
 

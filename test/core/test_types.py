@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core import facs
-from aue_crl_core.types import FaceBox, FacePrediction, Frame
+from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame
 
 position = st.floats(-1000, 1000, allow_subnormal=False)
 side = st.floats(0, 1000, allow_subnormal=False)
@@ -76,6 +76,22 @@ def test_places_in_a_reduced_image_become_places_in_its_source(prediction):
     assert record["box"] == [2.5, 4.0, 6.0, 8.0]
     assert record["landmarks"][0] == [3.0, 3.0], "a pixel's centre lies between those of the two it stands for"
     assert prediction.in_source(Frame(frame.image)) is prediction
+
+
+@pytest.mark.parametrize(
+    ("state", "mouth", "said"),
+    [
+        ("ok", 1.0, ""),
+        ("ok", 0.0, ""),  # the user takes such answers
+        ("uncertain", 1.0, "uncertain"),
+        ("low_quality", 1.0, "low quality"),
+        ("low_quality", 0.2, "mouth covered"),
+    ],
+)
+def test_the_caveat_says_what_people_should_know(prediction, state, mouth, said):
+    face = dataclasses.replace(prediction, state=state, quality=FaceQuality(90.0, 100.0, 0.9, mouth_visible=mouth))
+    assert face.caveat == said
+    assert dataclasses.replace(face, quality=None).caveat == said.replace("mouth covered", "low quality")
 
 
 def test_values_cannot_be_changed(prediction):

@@ -182,7 +182,7 @@ def _draw_contours(canvas: Image, points: np.ndarray, colour: Colour, thickness:
 
 def _label(face: FacePrediction) -> str:
     if face.state == "low_quality":
-        return f"{face.face_id}  low quality"
+        return f"{face.face_id}  {face.caveat}"
     doubt = "?" if face.state == "uncertain" else ""
     return f"{face.face_id}  {face.expression}{doubt} {face.confidence:.0%}"
 

@@ -88,7 +88,7 @@ def _header(
     fill_rounded(image, (round(left), round(y - side / 2), side, side), side // 2, colour)
     put_text(image, face.face_id, (left + 13 * unit, y), _SIZE * unit, _TEXT, bold=True)
     if face.state != "ok":
-        put_text(image, face.state.replace("_", " "), (right, y), _SIZE * unit, _AMBER, align="right", bold=True)
+        put_text(image, face.caveat, (right, y), _SIZE * unit, _AMBER, align="right", bold=True)
 
 
 def _expression_rows(

@@ -33,6 +33,7 @@ def test_a_tilted_head_is_known_as_one(analyzer, photograph):
         ("sure_face_score", 1.0, "low_quality"),
         ("max_yaw_deg", 0.001, "low_quality"),
         ("max_pitch_deg", 0.001, "low_quality"),
+        ("min_mouth_visible", 1.0, "low_quality"),
         ("uncertain_below", 1.0, "uncertain"),
         ("uncertain_below", 0.0, "ok"),
     ],
@@ -77,6 +78,7 @@ def test_a_blurred_face_is_less_sharp(analyzer, hopper, photograph):
         ("min_sharpness", float("nan")),
         ("max_yaw_deg", 0),
         ("max_pitch_deg", 181),
+        ("min_mouth_visible", 1.5),
     ],
 )
 def test_settings_are_checked(name, value):

@@ -113,6 +113,14 @@ def test_what_lies_outside_the_image_is_not_visible(photographed):
     assert visible_units(points, 0.0, 1, 1) == frozenset()
 
 
+def test_covered_eyes_and_a_covered_mouth_hide_their_own_units(photographed):
+    points, everything = photographed[0][0], frozenset(facs.ACTION_UNITS)
+    assert everything - visible_units(points, 0.0, 10_000, 10_000, eyes=False) == {5, 6, 7}
+    below = {10, 12, 15, 16, 17, 20, 23, 24, 25, 26}
+    assert everything - visible_units(points, 0.0, 10_000, 10_000, mouth=False) == below
+    assert visible_units(points, 0.0, 10_000, 10_000, eyes=False, mouth=False) == {1, 2, 4, 9}
+
+
 def test_a_turned_head_hides_the_units_whose_near_side_lies_outside(photographed):
     """Only the face's own left half, on the right of the image, is inside."""
     points = photographed[0][0]

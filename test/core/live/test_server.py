@@ -52,7 +52,7 @@ def test_readings_say_what_was_shown_and_a_late_or_reloaded_page_gets_the_last_h
         sample = viewer.sample()
         assert (sample["camera"], sample["latency"]) == ("front", 0.025)
         (face,) = sample["faces"]
-        assert (face["id"], face["expression"], face["state"]) == ("f1", "happiness", "ok")
+        assert (face["id"], face["expression"], face["state"], face["caveat"]) == ("f1", "happiness", "ok", "")
         assert (face["expressions"]["happiness"], face["units"]["12"]) == (0.94, 0.8)
         (event,) = sample["events"]
         assert event == {"face": "f1", "phase": "began", "what": "AU12 lip corner puller", "probability": 0.8}

@@ -73,7 +73,7 @@ def a_face(**changes: object) -> FacePrediction:
         action_units={unit: unit / 100 for unit in reversed(facs.ACTION_UNITS)},
         landmarks=np.arange(136, dtype=np.float32).reshape(68, 2) / 4,
         state="ok",
-        quality=FaceQuality(40.0, 120.5, 0.97, 0.1, -0.2, 0.3),
+        quality=FaceQuality(40.0, 120.5, 0.97, 0.1, -0.2, 0.3, 0.9, 0.8),
     )
     return replace(face, **changes)
 
@@ -122,9 +122,8 @@ def test_the_array_says_what_the_observation_does(messages):
     assert (box.x_offset, box.y_offset, box.width, box.height, box.do_rectify) == (0, 10, 37, 31, False)
     np.testing.assert_array_equal(face.landmarks, np.arange(136) / 4)
     q = face.quality
-    assert [q.size, q.sharpness, q.face_score, q.yaw, q.pitch, q.roll] == pytest.approx(
-        [40.0, 120.5, 0.97, 0.1, -0.2, 0.3]
-    )
+    said = [q.size, q.sharpness, q.face_score, q.yaw, q.pitch, q.roll, q.eyes_visible, q.mouth_visible]
+    assert said == pytest.approx([40.0, 120.5, 0.97, 0.1, -0.2, 0.3, 0.9, 0.8])
     assert [unit.code for unit in face.action_units] == list(facs.ACTION_UNITS)
     for unit in face.action_units:
         assert unit.probability == pytest.approx(unit.code / 100)
@@ -191,7 +190,8 @@ def test_without_points_the_array_says_the_same_but_for_the_landmarks(messages):
 def test_what_was_not_measured_is_not_a_number(messages):
     (face,) = array_of(messages, an_observation(messages, FaceReading(a_face(quality=None), frozenset()))).faces
     assert (face.quality.size, face.quality.face_score) == (40.0, pytest.approx(0.9))
-    assert all(math.isnan(getattr(face.quality, name)) for name in ("sharpness", "yaw", "pitch", "roll"))
+    unknown = ("sharpness", "yaw", "pitch", "roll", "eyes_visible", "mouth_visible")
+    assert all(math.isnan(getattr(face.quality, name)) for name in unknown)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,9 @@ def text(rows: Sequence[Row], count: int) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for r in rows:
-        shares = " | ".join(f"{share:.1%}" for share in (r.found, r.right, r.same, r.ok, r.ok_right))
+        shares = " | ".join(
+            "" if np.isnan(share) else f"{share:.1%}" for share in (r.found, r.right, r.same, r.ok, r.ok_right)
+        )
         lines.append(f"| {r.change} | {shares} | {r.units:.3f} |")
     return "\n".join(lines) + "\n"
 

@@ -24,7 +24,7 @@ from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.sides import Sides, sided_units
 from aue_crl_core.faces.tracker import FaceTracker, id_prefix
-from aue_crl_core.faces.visibility import visible_parts
+from aue_crl_core.faces.visibility import load_visibility, visible_parts
 from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image
 
@@ -82,6 +82,7 @@ class FaceAnalyzer:
         self.intensity_units = engine.config.intensity_units
         self._preprocessing = engine.config.preprocessing
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
+        load_visibility()
         self._search = FaceSearch(detector)
         self._trackers: dict[str, FaceTracker] = {}
         self._cuts: defaultdict[str, CutDetector] = defaultdict(CutDetector)

@@ -42,6 +42,15 @@ def visible_parts(crops: Sequence[Image]) -> list[VisibleParts]:
     return [VisibleParts(*row) for row in visible.tolist()]
 
 
+def load_visibility() -> None:
+    """Load the network now, so that what is wrong with its file is known before the first face.
+
+    Raises:
+        CheckpointError: see `visible_parts`.
+    """
+    _network(MODEL)
+
+
 def as_seen(crop: Image) -> NDArray[np.uint8]:
     """What the network sees of an SxSx3 RGB crop: 48x48, its luminance."""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -50,7 +59,7 @@ def as_seen(crop: Image) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _network(path: Path) -> Any:
-    """The network, loaded once a process: a tenth of a millisecond a face on one thread."""
+    """The network, loaded once a process."""
     if not path.is_file():
         raise CheckpointError(f"no network for what is visible at {path}, with which this package comes")
     check_intact(path)

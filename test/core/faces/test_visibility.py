@@ -105,7 +105,9 @@ def test_photographs_of_real_faces_are_rarely_called_covered(analyzer, raf_image
     assert sum(face.quality.eyes_covered for face in faces) <= 1
 
 
-def test_a_missing_or_damaged_network_is_said_to_be_this_packages(photograph, tmp_path, monkeypatch):
+def test_a_missing_or_damaged_network_is_said_to_be_this_packages_before_the_first_face(
+    analyzer, photograph, tmp_path, monkeypatch
+):
     copy = shutil.copy(visibility.MODEL, tmp_path / "visibility.onnx")
     data = bytearray(copy.read_bytes())
     data[len(data) // 2] ^= 0xFF
@@ -115,4 +117,4 @@ def test_a_missing_or_damaged_network_is_said_to_be_this_packages(photograph, tm
         visible_parts([photograph[:96, :96]])
     copy.unlink()
     with pytest.raises(CheckpointError, match="with which this package comes"):
-        visible_parts([photograph[:96, :96]])
+        FaceAnalyzer(analyzer.engine, analyzer.detector)

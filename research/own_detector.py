@@ -15,23 +15,21 @@ from __future__ import annotations
 
 import argparse
 import time
-import warnings
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
 from own_detector_pictures import Scenes, taught, teach
+from sealed_onnx import write_sealed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.data.layouts.no_faces import NAME as NO_FACES
 from aue_crl_core.faces.detection.own import STRIDES
-from aue_crl_core.hashing import UNSEALED, seal
 
 LIMITS: Final = (0, 36, 90, 10_000)
 """A face is learned at the stride between whose limits its side lies, pixels."""
@@ -155,23 +153,7 @@ def save(network: DetectorNet, folder: Path) -> None:
 def write(network: DetectorNet, path: Path) -> None:
     """As ONNX, any image size, with a hash of itself."""
     axes = {"grey": {2: "h", 3: "w"}, **{f"at{s}": {2: f"h{s}", 3: f"w{s}"} for s in STRIDES}}
-    was = network.training
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of the exporter that makes sizes dynamic
-        torch.onnx.export(
-            network.eval(),
-            (torch.zeros(1, 1, 320, 320),),
-            str(path),
-            input_names=["grey"],
-            output_names=[f"at{s}" for s in STRIDES],
-            dynamic_axes=axes,
-            dynamo=False,
-        )
-    network.train(was)
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {"aue_crl": UNSEALED})
-    onnx.save(model, path)
-    seal(path)
+    write_sealed(network, torch.zeros(1, 1, 320, 320), path, [f"at{s}" for s in STRIDES], axes)
 
 
 def main() -> None:

@@ -13,18 +13,17 @@ the luminance only, for most faces of the indices are grey.
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
 from covers import KINDS, SIDE, Kind, covered
 from numpy.typing import NDArray
+from sealed_onnx import write_sealed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -34,7 +33,6 @@ from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.faces.crop import apply, cut, inverse, map_from_points
 from aue_crl_core.faces.visibility import SIZE, as_seen
-from aue_crl_core.hashing import UNSEALED, seal
 from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.types import Image, Points
 
@@ -229,23 +227,8 @@ def train(arguments: argparse.Namespace) -> None:
 
 def write(network: VisibilityNet, path: Path) -> None:
     """As ONNX, any number of faces, with a hash of itself."""
-    was = network.training
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of the exporter that makes sizes dynamic
-        torch.onnx.export(
-            network.eval(),
-            (torch.zeros(1, SIZE, SIZE, dtype=torch.uint8),),
-            str(path),
-            input_names=["grey"],
-            output_names=["visible"],
-            dynamic_axes={"grey": {0: "faces"}, "visible": {0: "faces"}},
-            dynamo=False,
-        )
-    network.train(was)
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {"aue_crl": UNSEALED})
-    onnx.save(model, path)
-    seal(path)
+    axes = {name: {0: "faces"} for name in ("grey", "visible")}
+    write_sealed(network, torch.zeros(1, SIZE, SIZE, dtype=torch.uint8), path, ["visible"], axes)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from aue_crl_core.errors import MissingDependencyError
 from aue_crl_core.evaluation.curves import EpochFigures, plot_recall_history, plot_training_curves
 from aue_crl_core.evaluation.prior_plot import plot_prior
 from aue_crl_core.training.directory.history import HISTORY_FILE, append_row, read_history
-from aue_crl_core.training.directory.paths import RunPaths
+from aue_crl_core.training.directory.paths import RunPaths, is_current
 
 TENSORBOARD_FOLDER = "tensorboard"
 PLOTS_FOLDER = "plots"
@@ -53,10 +53,12 @@ class Journal:
 def refresh_plots(paths: RunPaths) -> None:
     """Draw `DIR/plots` anew where they are older than the furthest finished stage: the losses and the recall of each
     class so far, and the prior that the stage learned, where it did. Once a run, for that takes seconds."""
-    folder, finished = paths.directory / PLOTS_FOLDER, paths.finished()
-    if not finished or _is_newer(folder / "training.png", paths.checkpoint(finished[-1])):
+    finished, folder = paths.finished(), paths.directory / PLOTS_FOLDER
+    if not finished:
         return
     checkpoint = paths.checkpoint(finished[-1])
+    if is_current(folder / "training.png", checkpoint):
+        return
     config, prior = read_info(checkpoint).config, read_prior(checkpoint)
     folder.mkdir(exist_ok=True)
     history = [epoch_figures(row) for row in read_history(paths.directory / HISTORY_FILE)]
@@ -72,10 +74,6 @@ def refresh_plots(paths: RunPaths) -> None:
         figures["prior"] = plot_prior(prior, start, config.expressions, facs.ACTION_UNITS)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png")
-
-
-def _is_newer(file: Path, other: Path) -> bool:
-    return file.is_file() and file.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def epoch_figures(row: dict[str, str]) -> EpochFigures:

@@ -59,10 +59,15 @@ class RunPaths:
     def refresh_best(self) -> None:
         """Bring `best.safetensors` up to the furthest finished stage, if it is older than that."""
         best, furthest = self.directory / BEST_FILE, self.checkpoint(self.finished()[-1])
-        if best.is_file() and best.stat().st_mtime_ns >= furthest.stat().st_mtime_ns:
+        if is_current(best, furthest):
             return
         with whole_file(best) as part:
             shutil.copyfile(furthest, part)
+
+
+def is_current(made: Path, checkpoint: Path) -> bool:
+    """Whether a file that is made of a checkpoint is there, and not older than it."""
+    return made.is_file() and made.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
 
 
 def provenance(data: Sequence[DatasetIndex]) -> list[dict[str, Any]]:

@@ -64,25 +64,33 @@ class OnnxEngine:
             precision = "int8" if device == "cpu" and whole.is_file() and multiplies_int8() else "fp32"
         self.precision = precision
         self._file = whole if precision == "int8" else path
-        self._landmarks_file = landmarks_path(path)
         hands = (threads or processors()) if device == "cpu" else 1
         self._pool = ThreadPoolExecutor(hands - 1, "faces") if hands > 1 else None
 
-        def open_model(file: Path) -> BatchSession:
-            single = None if self._pool is None else _session(file, device, 1)
-            return BatchSession(_session(file, device, threads), single, self._pool, hands)
-
-        self._expression = open_model(self._file)
+        self._landmarks_file = landmarks_path(path)
+        self._expression, self._landmarks = self._opened(threads, hands)
         self.config = _config(self._expression.whole, self._file)
         size = self.config.preprocessing.input_size
         classes, units = len(self.config.expressions), len(self.config.action_units)
         inputs = {"images": (size, size, 3), "points": (NUM_POINTS, 2)}
         told = [(len(self.config.intensity_units),)] if self.config.intensity_units else []
         _check_form(self._expression.whole, self._file, inputs, [(classes,), (classes,), (units,), (units,), *told])
-        self._landmarks = open_model(self._landmarks_file)
         self.landmark_size = _side(self._landmarks.whole)
         crops = {"images": (self.landmark_size, self.landmark_size, 3)}
         _check_form(self._landmarks.whole, self._landmarks_file, crops, [(NUM_POINTS, 2), ()])
+
+    def _opened(self, threads: int | None, hands: int) -> list[BatchSession]:
+        """The models of both files, which onnxruntime optimises beside each other."""
+        files = (self._file, self._landmarks_file)
+        for file in files:
+            _check_file(file)
+        with ThreadPoolExecutor(hands) as opening:
+            wholes = [opening.submit(make_session, file, self.device, threads) for file in files]
+            singles = [self._pool and opening.submit(make_session, file, self.device, 1) for file in files]
+            return [
+                BatchSession(whole.result(), single and single.result(), self._pool, hands)
+                for whole, single in zip(wholes, singles, strict=True)
+            ]
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
@@ -108,7 +116,7 @@ class OnnxEngine:
             self._pool.shutdown()
 
 
-def _session(path: Path, device: str, threads: int | None) -> Any:
+def _check_file(path: Path) -> None:
     if not path.is_file():
         plain = path.with_name(path.name.removesuffix(INT8_SUFFIX) + path.suffix) if _is_int8(path) else path
         how = " --precision int8 --calibrate INDEX" if _is_int8(path) else ""
@@ -116,7 +124,6 @@ def _session(path: Path, device: str, threads: int | None) -> Any:
             f"no ONNX model at {path}; make one with: aue-crl export --weights CHECKPOINT --output {plain}{how}"
         )
     check_intact(path)
-    return make_session(path, device, threads)
 
 
 def _is_int8(path: Path) -> bool:

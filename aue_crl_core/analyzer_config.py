@@ -35,8 +35,8 @@ class AnalyzerConfig:
     sure_face_score: float = 0.7
     min_face_px: float = 20.0
     min_sharpness: float = 8.0
-    max_yaw_deg: float = 50.0
-    max_pitch_deg: float = 30.0
+    max_yaw_deg: float = 40.0
+    max_pitch_deg: float = 20.0
     min_mouth_visible: float = 0.5
     uncertain_below: float | None = None
 

@@ -4,7 +4,8 @@
 
 Every labelled image of the split goes through the whole path, as a camera's would; the label is read from the face that
 is nearest to the index's. Writes `risk.md` and `risk.png` into `--output`: the share of wrong labels (with its 95 %
-interval, Wilson), the images and the expected calibration error (which is larger the fewer the images), a row a range;
+interval, Wilson), the images and the expected calibration error (which is larger the fewer the images), a row a range,
+and the same share of the labels that are sure enough not to be `uncertain`, by which the limits of the pose are chosen;
 and of the confidence the risk among the so many surest. The analyzer's limits are the dashed lines. To choose limits
 take a validation split.
 """
@@ -77,21 +78,25 @@ def interval(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
     return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
+def risk(reads: Sequence[Read]) -> tuple[float, float, float]:
+    """The share of wrong labels, and the lower and upper end of its interval; NaN of none."""
+    wrong = sum(read.wrong for read in reads)
+    return (wrong / len(reads), *interval(wrong, len(reads))) if reads else (math.nan, math.nan, math.nan)
+
+
 def ece(reads: Sequence[Read]) -> float:
     """Expected calibration error of faces that were found."""
     confidence = np.array([r.face.confidence for r in reads])
     return calibration_error(reliability_bins(confidence, np.array([not r.wrong for r in reads]))) or 0.0
 
 
-def rows(reads: Sequence[Read], quantity: Quantity) -> Iterator[tuple[str, int, float, float, float, float]]:
-    """Range, images, risk, lower and upper end of its interval, expected calibration error."""
+def rows(reads: Sequence[Read], quantity: Quantity) -> Iterator[tuple[str, list[Read]]]:
+    """The name of a range, and the faces in it."""
     found = [(quantity.of(r.face), r) for r in reads if r.face is not None]
     for low, high in pairwise(quantity.edges):
         inside = [read for value, read in found if low <= value < high]
         if inside:
-            name = f"{low:g} to {high:g}" if high < 1e4 else f"{low:g} and more"
-            wrong = sum(read.wrong for read in inside)
-            yield name, len(inside), wrong / len(inside), *interval(wrong, len(inside)), ece(inside)
+            yield f"{low:g} to {high:g}" if high < 1e4 else f"{low:g} and more", inside
 
 
 def draw(reads: Sequence[Read], analyzer: FaceAnalyzer, path: Path) -> None:
@@ -105,10 +110,10 @@ def draw(reads: Sequence[Read], analyzer: FaceAnalyzer, path: Path) -> None:
     for quantity, axis in zip(QUANTITIES, axes.ravel(), strict=True):
         table = list(rows(reads, quantity))
         places = np.arange(len(table))
-        risk, low, high = (100 * np.array([row[i] for row in table]) for i in (2, 3, 4))
-        share = np.array([row[1] for row in table]) / max(1, sum(row[1] for row in table))
+        wrong, low, high = 100 * np.array([risk(inside) for _, inside in table]).T
+        share = np.array([len(inside) for _, inside in table]) / max(1, sum(len(inside) for _, inside in table))
         axis.bar(places, 100 * share, width=0.9, color="0.88", label="share of the images")
-        axis.errorbar(places, risk, [risk - low, high - risk], fmt="o-", capsize=3, label="labels that are wrong")
+        axis.errorbar(places, wrong, [wrong - low, high - wrong], fmt="o-", capsize=3, label="labels that are wrong")
         axis.set_xticks(places, [row[0].replace(" and more", "+").replace(" to ", "-") for row in table], rotation=30)
         limits = vars(analyzer.config) | {"uncertain_below": analyzer.uncertain_below}
         starts = [edge for edge in quantity.edges if any(row[0].startswith(f"{edge:g} ") for row in table)]
@@ -124,7 +129,7 @@ def draw(reads: Sequence[Read], analyzer: FaceAnalyzer, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def text(reads: Sequence[Read]) -> str:
+def text(reads: Sequence[Read], uncertain_below: float) -> str:
     """Markdown."""
     found = [r for r in reads if r.face is not None]
     lines = [
@@ -138,10 +143,12 @@ def text(reads: Sequence[Read]) -> str:
             wrong = sum(r.wrong for r in inside) / len(inside)
             lines.append(f"- {state}: {len(inside)} images, wrong {wrong:.1%}, calibration error {ece(inside):.1%}")
     for quantity in QUANTITIES:
-        lines += ["", f"| {quantity.name} | images | wrong | 95 % | calibration error |", "|---|---:|---:|---:|---:|"]
-        lines += [
-            f"| {n} | {c} | {r:.1%} | {a:.1%} to {b:.1%} | {e:.1%} |" for n, c, r, a, b, e in rows(reads, quantity)
-        ]
+        lines += ["", f"| {quantity.name} | images | wrong | 95 % | calibration error | sure | of them wrong | 95 % |"]
+        lines += ["|---|---:|---:|---:|---:|---:|---:|---:|"]
+        for name, inside in rows(reads, quantity):
+            sure = [read for read in inside if read.face.confidence >= uncertain_below]
+            every, certain = (f"{r:.1%} | {low:.1%} to {high:.1%}" for r, low, high in (risk(inside), risk(sure)))
+            lines.append(f"| {name} | {len(inside)} | {every} | {ece(inside):.1%} | {len(sure)} | {certain} |")
     surest = sorted(found, key=lambda r: -r.face.confidence)
     lines += ["", "| the surest | wrong | confidence from |", "|---|---:|---:|"]
     for share in (0.25, 0.5, 0.75, 0.9, 0.95, 1.0):
@@ -168,9 +175,9 @@ def main() -> None:
         every = max(1, len(index.records) // chosen.most)
         reads += read_all(analyzer, DatasetIndex(index.layout, index.vocabulary, index.root, index.records[::every]))
     chosen.output.mkdir(parents=True, exist_ok=True)
-    (chosen.output / "risk.md").write_text(text(reads))
+    (chosen.output / "risk.md").write_text(text(reads, analyzer.uncertain_below))
     draw(reads, analyzer, chosen.output / "risk.png")
-    print(text(reads))
+    print(text(reads, analyzer.uncertain_below))
 
 
 if __name__ == "__main__":

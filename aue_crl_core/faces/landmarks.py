@@ -94,7 +94,7 @@ def _map(around: FaceBox | Points, preprocessing: Preprocessing) -> Affine:
     return map_from_points(around, preprocessing)
 
 
-def without_doubles(faces: Sequence[LocatedFace], max_iou: float = 0.4, max_overlap: float = 0.7) -> list[LocatedFace]:
+def without_doubles(faces: Sequence[LocatedFace], max_iou: float = 0.3, max_overlap: float = 0.7) -> list[LocatedFace]:
     """The faces, largest score first, less those that lie on or in a better one (several seeds found the same face);
     what confirms one of them confirms the one that is kept."""
     kept: list[tuple[LocatedFace, FaceBox]] = []

@@ -13,28 +13,28 @@ from aue_crl_core import facs
 from aue_crl_core.types import Points
 
 SHAPE: Final = {
-    0: (-68.0, -7.0, 42.0),
-    4: (-55.0, 75.0, 38.0),
-    8: (0.0, 109.0, 9.0),
-    12: (55.0, 75.0, 38.0),
-    16: (68.0, -7.0, 42.0),
+    0: (-68.0, -6.0, 68.0),
+    4: (-55.0, 79.0, 59.0),
+    8: (0.0, 113.0, 13.0),
+    12: (55.0, 79.0, 59.0),
+    16: (68.0, -6.0, 68.0),
     27: (0.0, 0.0, 0.0),
-    28: (0.0, 14.0, -8.0),
-    29: (0.0, 28.0, -15.0),
-    30: (0.0, 36.0, -18.0),
-    31: (-14.0, 44.0, -5.0),
-    33: (0.0, 47.0, -9.0),
-    35: (14.0, 44.0, -5.0),
-    36: (-45.0, 3.0, 15.0),
-    39: (-17.0, 5.0, 9.0),
-    42: (17.0, 5.0, 9.0),
-    45: (45.0, 3.0, 15.0),
-    48: (-27.0, 67.0, 8.0),
-    54: (27.0, 67.0, 8.0),
+    28: (0.0, 15.0, -13.0),
+    29: (0.0, 28.0, -25.0),
+    30: (0.0, 37.0, -31.0),
+    31: (-14.0, 45.0, -9.0),
+    33: (0.0, 49.0, -15.0),
+    35: (14.0, 45.0, -9.0),
+    36: (-45.0, 4.0, 26.0),
+    39: (-17.0, 5.0, 16.0),
+    42: (17.0, 5.0, 16.0),
+    45: (45.0, 4.0, 26.0),
+    48: (-27.0, 70.0, 14.0),
+    54: (27.0, 70.0, 14.0),
 }
 """Point -> its place on an average face that looks into the camera: x right, y down, z away, in millimetres where the
-outer eye corners are 90 mm apart. From the shipped landmark net's points on 760 photographs, by factorisation (Tomasi &
-Kanade, IJCV 1992), made symmetrical."""
+outer eye corners are 90 mm apart. From the shipped landmark net's points on photographs and the poses that mediapipe
+sees in them, made symmetrical (`research/head_shape.py`)."""
 
 _INDICES: Final = tuple(SHAPE)
 _CENTRED: Final = np.array(tuple(SHAPE.values())) - np.mean(tuple(SHAPE.values()), axis=0)

@@ -23,7 +23,7 @@ Side = Literal["left", "right"]
 Sides = dict[Side, dict[int, float]]
 """Side -> FACS code -> probability in [0, 1]."""
 
-MAX_YAW: Final = math.radians(25)
+MAX_YAW: Final = math.radians(15)
 """A half that is seen from the side makes no face."""
 
 _MIDLINE: Final = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)

@@ -118,9 +118,9 @@ class Settings:
     min_sharpness: float = _parameter(
         8.0, "More blurred faces are LOW_QUALITY, 8-bit units squared.", low=0, high=10000
     )
-    max_yaw_deg: float = _parameter(50.0, "Faces turned further aside are LOW_QUALITY, degrees.", low=5, high=180)
+    max_yaw_deg: float = _parameter(40.0, "Faces turned further aside are LOW_QUALITY, degrees.", low=5, high=180)
     max_pitch_deg: float = _parameter(
-        30.0, "Faces raised or lowered further are LOW_QUALITY, degrees.", low=5, high=180
+        20.0, "Faces raised or lowered further are LOW_QUALITY, degrees.", low=5, high=180
     )
     min_mouth_visible: float = _parameter(
         0.5,

@@ -73,5 +73,5 @@ def test_nothing_is_said_of_a_head_that_is_turned_away(analyzer, photograph):
     size = analyzer.engine.config.preprocessing.input_size
     crops = np.repeat(cv2.resize(photograph, (size, size))[None], 4, axis=0)
     points = np.random.default_rng(0).uniform(0, size, (4, 68, 2)).astype(np.float32)
-    sides = sided_units(analyzer.engine, crops, points, [np.radians(24), np.radians(26), -np.radians(26), np.nan])
+    sides = sided_units(analyzer.engine, crops, points, [np.radians(14), np.radians(16), -np.radians(16), np.nan])
     assert [sorted(found) for found in sides] == [["left", "right"], [], [], []]

@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="an index that prepare wrote with the face mesh")
     parser.add_argument("--split", default="valid")
     parser.add_argument("--weights", default="edge")
-    parser.add_argument("--engine", default="onnx", choices=("onnx", "torch"))
+    parser.add_argument("--engine", default="onnx", choices=("onnx", "torch", "openvino"))
     parser.add_argument("--expression", default="happiness", help="the label whose faces the sheet shows")
     parser.add_argument("--most", type=int, default=0, help="of the images, in the index's order; 0: all")
     parser.add_argument("--output", type=Path, default=Path("action_units"))

@@ -6,7 +6,8 @@ PATH is a checkout of HCPLab-SYSU/AUE-CRL whose `.cuda()` calls do not stop it h
 `model.py` imports the functions that its normalisation calls (`pad`, `avg_pool2d`, `avg_pool3d` of torch). Random
 weights and statistics go through `import_upstream` and `export`, as a checkpoint of theirs would; both then get the
 same faces. Prints the largest difference of the outputs, milliseconds an image of both, and the median of the rounds'
-ratios; where torch says that this processor multiplies bfloat16 itself, also ours in torch in bfloat16 (`InBfloat16`).
+ratios. Where openvino is installed also ours there, and where the processor multiplies bfloat16 itself also ours in
+bfloat16, in torch (`InBfloat16`) and in OpenVINO.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import copy
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,9 @@ from aue_crl_core.checkpoint import load_network
 from aue_crl_core.checkpoint.export import export_onnx
 from aue_crl_core.checkpoint.upstream import import_upstream as read_upstream
 from aue_crl_core.checkpoint.upstream import save_imported
-from aue_crl_core.engines import find_weights
+from aue_crl_core.engines import Precision, find_weights
+from aue_crl_core.engines.openvino import OpenVinoSession, load_openvino
+from aue_crl_core.engines.processor import multiplies_bfloat16
 from aue_crl_core.networks.deployed import DeployedExpressionNet, InBfloat16
 from aue_crl_core.onnx_session import make_session
 
@@ -71,31 +75,53 @@ def main() -> None:
     sample = Batch.random(chosen.batch, "cpu").sample
     with tempfile.TemporaryDirectory() as folder:
         path, ours = convert(theirs, Path(folder))
-        session = make_session(path, threads=chosen.threads)
+        sessions = {
+            "onnxruntime, float32": make_session(path, threads=chosen.threads),
+            **_openvino(path, chosen.threads),
+        }
         feed = {"images": sample.image.permute(0, 2, 3, 1).contiguous().numpy(), "points": sample.points.numpy()}
         deployed = DeployedExpressionNet(ours).eval()
         with torch.inference_mode():
-            compare(theirs, ours, deployed, session, feed, chosen.rounds)
+            compare(theirs, ours, deployed, sessions, feed, chosen.rounds)
+
+
+def _openvino(path: Path, threads: int) -> dict[str, OpenVinoSession]:
+    try:
+        load_openvino()
+    except ImportError:
+        return {}
+    ways: list[tuple[str, Precision]] = [("OpenVINO, float32", "fp32")]
+    if multiplies_bfloat16():
+        ways.append(("OpenVINO, bfloat16", "bf16"))
+    return {name: OpenVinoSession(path, threads, precision) for name, precision in ways}
 
 
 def compare(
-    theirs: nn.Module, ours: Any, deployed: nn.Module, session: Any, feed: dict[str, np.ndarray], rounds: int
+    theirs: nn.Module,
+    ours: Any,
+    deployed: nn.Module,
+    sessions: dict[str, Any],
+    feed: dict[str, np.ndarray],
+    rounds: int,
 ) -> None:
     """Outputs of both, then times in turns."""
     images, points = (torch.from_numpy(feed[name]) for name in ("images", "points"))
     places = ours.action_unit_branch.windows.centres(points).reshape(-1, 17, 4)
     batch = Batch(None, deployed.normalise(images), places, None)  # type: ignore[arg-type]
     first, second, attention = their_output(theirs, "Fuse", batch)
-    fused, alone, _, weights = session.run(None, feed)
-    pairs: list[tuple[Tensor, np.ndarray]] = [(second.softmax(1), fused), (first.softmax(1), alone)]
-    pairs.append((attention, weights))
-    print(f"largest difference of an output: {max(float(np.abs(a.numpy() - b).max()) for a, b in pairs):.1e}")
+    wanted = [second.softmax(1), first.softmax(1), attention]
+    for name, session in sessions.items():
+        fused, alone, _, weights = session.run(None, feed)
+        pairs: list[tuple[Tensor, np.ndarray]] = list(zip(wanted, (fused, alone, weights), strict=True))
+        print(
+            f"{name}: largest difference of an output: {max(float(np.abs(a.numpy() - b).max()) for a, b in pairs):.1e}"
+        )
     ways: dict[str, Callable[[], object]] = {
-        "onnxruntime, float32": lambda: session.run(None, feed),
-        "torch, float32": lambda: deployed(images, points),
+        name: partial(session.run, None, feed) for name, session in sessions.items()
     }
-    if _multiplies_bfloat16():
-        half = InBfloat16(copy.deepcopy(deployed)).eval()
+    ways["torch, float32"] = lambda: deployed(images, points)
+    if multiplies_bfloat16():
+        half = InBfloat16(copy.deepcopy(deployed).to(memory_format=torch.channels_last)).eval()
         ways["torch, bfloat16"] = lambda: half(images, points)
     else:
         print("this processor does not multiply bfloat16 itself: not timed")
@@ -109,11 +135,6 @@ def compare(
         each = 1e3 * statistics.median(times) / len(images)
         spread = f"[{min(ratios):.2f} .. {max(ratios):.2f}]"
         print(f"{name:22} {each:8.1f} ms an image   {statistics.median(ratios):5.2f} x  {spread}")
-
-
-def _multiplies_bfloat16() -> bool:
-    facts = Path("/proc/cpuinfo")
-    return facts.is_file() and "avx512_bf16" in facts.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

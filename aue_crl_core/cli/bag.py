@@ -43,7 +43,7 @@ def command(
         Precision | None,
         typer.Option(
             help="What the network is computed in; auto: int8 where that is there and faster, else fp32. bf16 needs "
-            "--engine torch."
+            "--engine torch or openvino."
         ),
     ] = None,
     params_file: Annotated[

@@ -125,7 +125,7 @@ def command(
         int | None, typer.Option(min=1, help="Processor threads; default: all that this process may use.")
     ] = None,
     precision: Annotated[
-        Precision, typer.Option(help="What the network is computed in; bf16 needs --engine torch or --model.")
+        Precision, typer.Option(help="What the network is computed in; bf16 needs another --engine, or --model.")
     ] = "auto",
     seconds: Annotated[float, typer.Option(min=0.0, help="About how long to time each row.")] = 3.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows here too.")] = None,

@@ -205,7 +205,13 @@ def _try_detector(name: DetectorName, image: Image) -> tuple[int, str]:
 
 def _print_engines(console: Console, trial: _Trial) -> bool:
     table = screen.plain_table("engine", "", "result, or what to do", title="Engines")
-    runs: list[tuple[EngineName, str]] = [("onnx", "cpu"), ("torch", "cpu"), ("onnx", "cuda"), ("torch", "cuda")]
+    runs: list[tuple[EngineName, str]] = [
+        ("onnx", "cpu"),
+        ("openvino", "cpu"),
+        ("torch", "cpu"),
+        ("onnx", "cuda"),
+        ("torch", "cuda"),
+    ]
     base = True
     for engine, device in runs:
         needed = (engine, device) == ("onnx", "cpu")

@@ -33,7 +33,7 @@ def command(
         str | None, typer.Option(help="The split to judge on, or all. Without it: test, or all if there is one only.")
     ] = None,
     weights: Annotated[str, typer.Option(help="A shipped name, a file, or a training run's directory.")] = "edge",
-    engine: Annotated[str, typer.Option(metavar="onnx|torch", help="What runs the network.")] = "onnx",
+    engine: Annotated[str, typer.Option(metavar="onnx|torch|openvino", help="What runs the network.")] = "onnx",
     boxes: Annotated[
         str,
         typer.Option(

@@ -143,7 +143,7 @@ def command(
         Precision,
         typer.Option(
             help="What the network is computed in; auto: int8 where that is there and faster, else fp32. bf16 needs "
-            "--engine torch."
+            "--engine torch or openvino."
         ),
     ] = "auto",
     workers: Annotated[

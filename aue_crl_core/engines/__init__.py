@@ -13,10 +13,10 @@ from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyE
 
 __all__ = ["Engine", "EngineName", "EngineOutput", "Precision", "find_weights", "make_engine"]
 
-EngineName = Literal["onnx", "torch"]
-ENGINES: Final = ("onnx", "torch")
+EngineName = Literal["onnx", "torch", "openvino"]
+ENGINES: Final = get_args(EngineName)
 WEIGHTS_DIRECTORY: Final = Path(__file__).parents[1] / "weights"
-_SUFFIXES: Final = {"onnx": ".onnx", "torch": ".safetensors"}
+_SUFFIXES: Final = {"onnx": ".onnx", "torch": ".safetensors", "openvino": ".onnx"}
 
 
 def shipped_weights() -> list[str]:
@@ -52,7 +52,7 @@ def find_weights(weights: str | Path, engine: EngineName = "onnx") -> Path:
 
 def _other_form_hint(path: Path, engine: EngineName) -> str:
     """What to do where `path` does not exist and the file of the other engine, beside it, does."""
-    if engine == "onnx" and (checkpoint := path.with_suffix(_SUFFIXES["torch"])).is_file():
+    if engine != "torch" and (checkpoint := path.with_suffix(_SUFFIXES["torch"])).is_file():
         return f"; make one with: aue-crl export --weights {checkpoint} --output {path}, or use --engine torch"
     if engine == "torch" and path.with_suffix(_SUFFIXES["onnx"]).is_file():
         return "; use --engine onnx, or give the .safetensors checkpoint that the model was exported from"
@@ -67,7 +67,7 @@ def make_engine(
     precision: Precision = "auto",
 ) -> Engine:
     """Load `weights` (see `find_weights`) on `device`: `cpu`, `cuda` or `cuda:N`; `threads` None: the engine's choice;
-    `precision` see `OnnxEngine` and `TorchEngine`. Where memory runs out it goes on, see `SparingEngine`.
+    `precision` see `OnnxEngine`, `TorchEngine`, `OpenVinoEngine`. Where memory runs out it goes on (`SparingEngine`).
 
     Raises:
         CheckpointError: weights that are missing or damaged.
@@ -80,7 +80,8 @@ def make_engine(
         raise ConfigError(f"threads must be at least 1, or None for the engine's own choice, got {threads}")
     require(precision in get_args(Precision), "precision", f"be one of {', '.join(get_args(Precision))}", precision)
     path = find_weights(weights, engine)
-    make = partial(_make_torch if engine == "torch" else _make_onnx, path, threads=threads, precision=precision)
+    makers = {"onnx": _make_onnx, "torch": _make_torch, "openvino": _make_openvino}
+    make = partial(makers[engine], path, threads=threads, precision=precision)
     return SparingEngine(make(device), None if device == "cpu" else partial(make, "cpu"))
 
 
@@ -101,3 +102,15 @@ def _make_onnx(path: Path, device: str, threads: int | None, precision: Precisio
     from aue_crl_core.engines.onnx import OnnxEngine
 
     return OnnxEngine(path, device, threads, precision)
+
+
+def _make_openvino(path: Path, device: str, threads: int | None, precision: Precision) -> Engine:
+    require(precision != "int8", "precision", "be auto, fp32 or bf16 with the openvino engine", precision)
+    from aue_crl_core.engines.openvino import OpenVinoEngine, load_openvino
+
+    try:
+        load_openvino()
+    except ImportError as error:
+        reason = import_failure(error, "openvino")
+        raise MissingDependencyError("openvino", "openvino", "the openvino engine", reason) from error
+    return OpenVinoEngine(path, device, threads, precision)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +25,11 @@ METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
 INT8_SUFFIX = ".int8.onnx"
 
-_NO_MEMORY: Final = re.compile(r"bad alloc|bad_alloc|allocate memory|out of memory|ALLOC_FAILED", re.IGNORECASE)
-"""onnxruntime's, CUDA's, cuBLAS's and cuDNN's words for it; onnxruntime has no error class of its own for it."""
+_NO_MEMORY: Final = re.compile(
+    r"bad alloc|bad_alloc|allocate memory|failed to allocate|can't alloc|could not create a|out of memory|ALLOC_FAILED",
+    re.IGNORECASE,
+)
+"""onnxruntime's, OpenVINO's, CUDA's, cuBLAS's and cuDNN's words for it; none has an error class of its own for it."""
 
 
 def landmarks_path(path: Path) -> Path:
@@ -81,16 +84,23 @@ class OnnxEngine:
 
     def _opened(self, threads: int | None, hands: int) -> list[BatchSession]:
         """The models of both files, which onnxruntime optimises beside each other."""
-        files = (self._file, self._landmarks_file)
-        for file in files:
+        for file in (self._file, self._landmarks_file):
             _check_file(file)
         with ThreadPoolExecutor(hands) as opening:
-            wholes = [opening.submit(make_session, file, self.device, threads) for file in files]
-            singles = [self._pool and opening.submit(make_session, file, self.device, 1) for file in files]
-            return [
-                BatchSession(whole.result(), single and single.result(), self._pool, hands)
-                for whole, single in zip(wholes, singles, strict=True)
+            begun = [
+                self._begin_expression(opening, threads, hands),
+                self._begin(opening, self._landmarks_file, threads, hands),
             ]
+            return [opened() for opened in begun]
+
+    def _begin_expression(self, opening: Executor, threads: int | None, hands: int) -> Callable[[], BatchSession]:
+        """Begin to open the expression network's file; the result waits for it."""
+        return self._begin(opening, self._file, threads, hands)
+
+    def _begin(self, opening: Executor, file: Path, threads: int | None, hands: int) -> Callable[[], BatchSession]:
+        whole = opening.submit(make_session, file, self.device, threads)
+        single = self._pool and opening.submit(make_session, file, self.device, 1)
+        return lambda: BatchSession(whole.result(), single and single.result(), self._pool, hands)
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""

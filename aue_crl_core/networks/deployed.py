@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
 from aue_crl_core.config import Preprocessing
+from aue_crl_core.networks.layers import GroupedLinear
 from aue_crl_core.networks.network import FaceNetwork, NetworkOutput
 
 
@@ -50,6 +53,9 @@ class DeployedExpressionNet(nn.Module):
         return (*answers, out.intensities) if self.network.config.intensity_units else answers
 
 
+_IN_BFLOAT16: Final = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, GroupedLinear)
+
+
 class InBfloat16(nn.Module):
     """A `DeployedExpressionNet` whose convolutions and products of matrices are computed in bfloat16, all else in
     float32: faster where the processor multiplies bfloat16 itself (AMX, AVX-512 BF16, Arm's bf16, CUDA).
@@ -61,7 +67,7 @@ class InBfloat16(nn.Module):
         super().__init__()
         self.deployed = deployed
         for name, part in deployed.named_modules():
-            if isinstance(part, (nn.Conv2d, nn.Linear)) and "landmark_net" not in name.split("."):
+            if isinstance(part, _IN_BFLOAT16) and "landmark_net" not in name.split("."):
                 part.to(torch.bfloat16)  # else autocast would do that at every call
 
     def forward(self, images: Tensor, points: Tensor) -> tuple[Tensor, ...]:

@@ -74,13 +74,13 @@ class Settings:
         live=False,
     )
     weights: str = _parameter("edge", "A shipped name, or a path of weights.", live=False)
-    engine: str = _parameter("onnx", "What runs the networks.", choices=("onnx", "torch"), live=False)
+    engine: str = _parameter("onnx", "What runs the networks.", choices=("onnx", "torch", "openvino"), live=False)
     device: str = _parameter("cpu", "cpu, cuda or cuda:N.", live=False)
     threads: int = _parameter(1, "Processor threads of the engine; 0: its own choice.", low=0, high=256, live=False)
     precision: str = _parameter(
         "auto",
         "What the network is computed in; auto: int8 where its file and a processor that is faster in it are there, "
-        "else fp32. bf16 needs engine torch.",
+        "else fp32. bf16 needs engine torch, or openvino, whose auto it is on processors that multiply it.",
         choices=("auto", "fp32", "bf16", "int8"),
         live=False,
     )

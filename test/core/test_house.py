@@ -105,6 +105,13 @@ def test_onnxruntime_is_loaded_in_one_place():
     assert [str(path) for path in files if any(below(name, "onnxruntime") for name in imports(path))] == []
 
 
+def test_openvino_is_loaded_in_one_place():
+    """`load_openvino`, which leaves its telemetry out."""
+    files = [*modules(ROOT).values(), *(ROOT / "research").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    found = [path.relative_to(ROOT) for path in files if any(below(name, "openvino") for name in imports(path))]
+    assert [str(path) for path in found] == ["aue_crl_core/engines/openvino.py"]
+
+
 def test_every_folder_says_what_is_inside():
     packages = {path for path in modules(ROOT).values() if path.name == "__init__.py"}
     folders = {path.parent for path in modules(ROOT).values() if path.parent.name not in SCRIPTS}

@@ -46,10 +46,10 @@ def test_a_folder_that_cannot_be_written_is_named(capsys, tmp_path, photograph_p
     assert "cannot be written" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("engine", ["onnx", "torch"])
-def test_both_engines_find_the_face_where_it_is(capsys, engine, tmp_path, photograph_path):
-    if engine == "torch":
-        pytest.importorskip("torch")
+@pytest.mark.parametrize("engine", ["onnx", "torch", "openvino"])
+def test_all_engines_find_the_face_where_it_is(capsys, engine, tmp_path, photograph_path):
+    if engine != "onnx":
+        pytest.importorskip(engine)
     assert demo("--output", tmp_path, "--engine", engine) == 0
     faces = re.findall(r"Face f1, (\d+)x(\d+) px at \((\d+), (\d+)\)", capsys.readouterr().out)
     assert [[float(value) for value in face] for face in faces] == [pytest.approx([184, 167, 173, 161], abs=12)]

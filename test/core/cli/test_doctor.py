@@ -44,13 +44,14 @@ def test_it_reports_versions_weights_detectors_and_engines(capsys, photograph_pa
 
 
 def test_it_works_without_the_optional_packages_and_names_their_extras(capsys, monkeypatch):
-    for package in ("matplotlib", "torch", "pyarrow"):
+    for package in ("matplotlib", "torch", "pyarrow", "openvino"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "aue_crl_core.engines.torch", raising=False)
     assert doctor() == 0
     printed = capsys.readouterr().out
     assert "aue-crl[train]" in row(printed, "torch")
     assert "aue-crl[train]" in row(printed, "torch on cpu")
+    assert "aue-crl[openvino]" in row(printed, "openvino on cpu")
     assert "aue-crl[tables]" in row(printed, "pyarrow")
     assert "Run on a blank image" in printed
 

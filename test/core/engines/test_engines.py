@@ -15,6 +15,7 @@ from aue_crl_core.errors import CheckpointError, ConfigError
 def test_a_shipped_name_is_the_file_that_the_engine_reads():
     assert "edge" in shipped_weights()
     assert find_weights("edge", "onnx") == WEIGHTS_DIRECTORY / "edge.onnx"
+    assert find_weights("edge", "openvino") == WEIGHTS_DIRECTORY / "edge.onnx"
     assert find_weights("edge", "torch") == WEIGHTS_DIRECTORY / "edge.safetensors"
 
 
@@ -48,14 +49,14 @@ def test_a_model_without_its_checkpoint_names_the_other_engine(tmp_path):
         find_weights(model, "torch")
 
 
-@pytest.mark.parametrize("engine", ["onnx", "torch"])
+@pytest.mark.parametrize("engine", ["onnx", "torch", "openvino"])
 def test_a_misspelt_name_is_answered_with_the_shipped_ones(engine):
     with pytest.raises(CheckpointError, match=r"one of \[.*'edge'.*\], a file .* got 'egde'$"):
         find_weights("egde", engine)
 
 
 def test_an_unknown_engine_and_no_threads_are_refused():
-    with pytest.raises(ConfigError, match="engine must be one of onnx, torch, got 'tensorrt'"):
+    with pytest.raises(ConfigError, match="engine must be one of onnx, torch, openvino, got 'tensorrt'"):
         make_engine("edge", "tensorrt")
     with pytest.raises(ConfigError, match="threads must be at least 1"):
         make_engine("edge", threads=0)

@@ -108,10 +108,10 @@ print(engine.predict(crops, points).probabilities.shape)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits a process's memory as Linux does")
-@pytest.mark.parametrize("name", ["onnx", "torch"])
+@pytest.mark.parametrize("name", ["onnx", "torch", "openvino"])
 def test_the_real_engines_say_when_memory_is_short_and_go_on(name):
-    if name == "torch":
-        pytest.importorskip("torch")
+    if name != "onnx":
+        pytest.importorskip(name)
     done = subprocess.run([sys.executable, "-c", SCARCE, name], capture_output=True, text=True, timeout=300)
     assert done.stdout == "(600, 7)\n", done.stderr
     assert "no memory for 600 faces at once on cpu; now at most 300" in done.stderr

@@ -4,10 +4,10 @@
 
 Every labelled image of the split goes through the whole path, as a camera's would; the label is read from the face that
 is nearest to the index's. Writes `risk.md` and `risk.png` into `--output`: the share of wrong labels (with its 95 %
-interval, Wilson), the images and the expected calibration error (which is larger the fewer the images), a row a range,
-and the same share of the labels that are sure enough not to be `uncertain`, by which the limits of the pose are chosen;
-and of the confidence the risk among the so many surest. The analyzer's limits are the dashed lines. To choose limits
-take a validation split.
+interval, Wilson), the images and the expected calibration error (in brackets what it would come to by chance if every
+confidence were right: more, the fewer the images), a row a range, and the same share of the labels that are sure enough
+not to be `uncertain`, by which the limits of the pose are chosen; and of the confidence the risk among the so many
+surest. The analyzer's limits are the dashed lines. To choose limits take a validation split.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from labelled import labelled_faces
 
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.data.index import DatasetIndex
-from aue_crl_core.evaluation.metrics import calibration_error, reliability_bins
+from aue_crl_core.evaluation.metrics import calibration_error, calibration_error_by_chance, reliability_bins
 from aue_crl_core.types import FacePrediction
 
 
@@ -84,10 +84,11 @@ def risk(reads: Sequence[Read]) -> tuple[float, float, float]:
     return (wrong / len(reads), *interval(wrong, len(reads))) if reads else (math.nan, math.nan, math.nan)
 
 
-def ece(reads: Sequence[Read]) -> float:
-    """Expected calibration error of faces that were found."""
+def ece(reads: Sequence[Read]) -> str:
+    """Expected calibration error of faces that were found, and what chance alone makes of it."""
     confidence = np.array([r.face.confidence for r in reads])
-    return calibration_error(reliability_bins(confidence, np.array([not r.wrong for r in reads]))) or 0.0
+    bins = reliability_bins(confidence, np.array([not r.wrong for r in reads]))
+    return f"{calibration_error(bins) or 0:.1%} ({calibration_error_by_chance(bins) or 0:.1%})"
 
 
 def rows(reads: Sequence[Read], quantity: Quantity) -> Iterator[tuple[str, list[Read]]]:
@@ -134,21 +135,21 @@ def text(reads: Sequence[Read], uncertain_below: float) -> str:
     found = [r for r in reads if r.face is not None]
     lines = [
         f"{len(reads)} images; face found in {len(found) / len(reads):.1%}; "
-        f"label wrong in {sum(r.wrong for r in found) / len(found):.1%} of those, calibration error {ece(found):.1%}",
+        f"label wrong in {sum(r.wrong for r in found) / len(found):.1%} of those, calibration error {ece(found)}",
     ]
     states = {"ok", "uncertain", "low_quality"}
     for state in sorted(states, reverse=True):
         inside = [r for r in found if r.face.state == state]
         if inside:
             wrong = sum(r.wrong for r in inside) / len(inside)
-            lines.append(f"- {state}: {len(inside)} images, wrong {wrong:.1%}, calibration error {ece(inside):.1%}")
+            lines.append(f"- {state}: {len(inside)} images, wrong {wrong:.1%}, calibration error {ece(inside)}")
     for quantity in QUANTITIES:
         lines += ["", f"| {quantity.name} | images | wrong | 95 % | calibration error | sure | of them wrong | 95 % |"]
         lines += ["|---|---:|---:|---:|---:|---:|---:|---:|"]
         for name, inside in rows(reads, quantity):
             sure = [read for read in inside if read.face.confidence >= uncertain_below]
             every, certain = (f"{r:.1%} | {low:.1%} to {high:.1%}" for r, low, high in (risk(inside), risk(sure)))
-            lines.append(f"| {name} | {len(inside)} | {every} | {ece(inside):.1%} | {len(sure)} | {certain} |")
+            lines.append(f"| {name} | {len(inside)} | {every} | {ece(inside)} | {len(sure)} | {certain} |")
     surest = sorted(found, key=lambda r: -r.face.confidence)
     lines += ["", "| the surest | wrong | confidence from |", "|---|---:|---:|"]
     for share in (0.25, 0.5, 0.75, 0.9, 0.95, 1.0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -43,6 +44,8 @@ class ExpressionMetrics:
         false negative of its class.
     ece: expected calibration error over `reliability` (Guo et al., ICML 2017, eq. 3). A missed image states no
         confidence and takes no part; None where no face was found at all.
+    ece_by_chance: what `ece` would come to on average if every confidence were the chance of being right; see
+        `calibration_error_by_chance`. As much of `ece` says nothing against the network.
     confusion: C rows of C counts, row = truth, column = prediction, both in the order of `classes`.
     reliability: equal-width bins over the top probability.
     """
@@ -53,6 +56,7 @@ class ExpressionMetrics:
     per_class_recall: dict[str, float | None]
     macro_f1: float
     ece: float | None
+    ece_by_chance: float | None
     confusion: tuple[tuple[int, ...], ...]
     classes: tuple[str, ...]
     n_missed: int
@@ -116,6 +120,7 @@ def compute(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str])
         per_class_recall=dict(zip(names, per_class, strict=True)),
         macro_f1=float(f1.mean()),
         ece=calibration_error(bins),
+        ece_by_chance=calibration_error_by_chance(bins),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         classes=names,
         n_missed=int(missed.sum()),
@@ -177,3 +182,24 @@ def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
         return None
     filled = ((b.count, b.accuracy, b.confidence) for b in bins)
     return sum(n * abs(a - c) for n, a, c in filled if a is not None and c is not None) / total
+
+
+def calibration_error_by_chance(bins: Sequence[ReliabilityBin]) -> float | None:
+    """What `calibration_error` comes to on average where each bin's confidence is the very chance of being right.
+
+    It is not zero, for so many answers are right by chance more or less often than that, and is larger the fewer they
+    are: a binomial's mean absolute deviation (de Moivre, 1730), bin by bin. None where all bins are empty.
+    """
+    total = sum(b.count for b in bins)
+    if not total:
+        return None
+    return sum(_mean_deviation(b.count, b.confidence) for b in bins if b.confidence is not None) / total
+
+
+def _mean_deviation(n: int, p: float) -> float:
+    """Mean of |X - np|, X of n draws that each are 1 with the probability p."""
+    if not 0 < p < 1:
+        return 0.0
+    m = min(math.floor(n * p) + 1, n)  # n * p may be rounded to n
+    choices = math.lgamma(n + 1) - math.lgamma(m + 1) - math.lgamma(n - m + 1)
+    return 2 * m * math.exp(choices + m * math.log(p) + (n - m + 1) * math.log1p(-p))

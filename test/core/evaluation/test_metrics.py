@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aue_crl_core import facs
 from aue_crl_core.errors import DatasetError
-from aue_crl_core.evaluation.metrics import NUM_BINS, compute
+from aue_crl_core.evaluation.metrics import NUM_BINS, ReliabilityBin, calibration_error_by_chance, compute
 
 NAMES = ("calm", "glad", "sad")
 
@@ -199,3 +199,15 @@ def test_a_result_cannot_be_changed() -> None:
     for part in (result, result.reliability[0]):
         with pytest.raises(FrozenInstanceError):
             part.accuracy = 0.5
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 0.5), (3, 0.9), (40, 0.75), (400, 0.97)])
+def test_the_calibration_error_by_chance_is_that_of_answers_drawn_with_their_confidence(n, p) -> None:
+    drawn = np.random.default_rng(0).random((20_000, n)) < p
+    bins = (ReliabilityBin(0.0, 1.0, n, p, 1.0),)
+    assert calibration_error_by_chance(bins) == pytest.approx(np.abs(drawn.mean(axis=1) - p).mean(), rel=0.02)
+
+
+def test_certain_answers_are_off_by_no_chance_and_no_answers_by_none() -> None:
+    assert compute([0, 1, 2], one_hot([0, 1, 1]), NAMES).ece_by_chance == 0
+    assert compute([0, 1], one_hot([None, None]), NAMES).ece_by_chance is None

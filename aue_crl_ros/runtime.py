@@ -131,6 +131,11 @@ class ExpressionRuntime:
         return self._engine.device
 
     @property
+    def precision(self) -> str:
+        """What the expression network is computed in: fp32, bf16 or int8."""
+        return self._engine.precision
+
+    @property
     def subscribed_s(self) -> float:
         """For how long images have been taken in, seconds; 0 while they are not."""
         return time.monotonic() - self._opened_s if self._inputs else 0.0

@@ -82,7 +82,7 @@ class OpenVinoSession:
         return self._core.compile_model(self._model, "CPU", self._settings).create_infer_request()
 
     def get_inputs(self) -> list[SimpleNamespace]:
-        """Names and shapes; -1 where a side is open."""
+        """Names and shapes; None where a side is open."""
         return [_described(port) for port in self._model.inputs]
 
     def get_outputs(self) -> list[SimpleNamespace]:

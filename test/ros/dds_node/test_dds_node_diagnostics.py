@@ -56,7 +56,7 @@ def test_the_diagnostics_tell_rates_latencies_and_what_runs(camera, hear, result
     node = latest_status([array], "/robot/aue_crl")
     lost = int(values_of(node).pop("lost datagrams"))  # on a busy machine with small buffers some may be
     assert (node.level, node.message == "reading images") == ((WARN, False) if lost else (OK, True))
-    facts = {"weights": "edge", "engine": "onnx", "device": "cpu"}
+    facts = {"weights": "edge", "engine": "onnx", "device": "cpu", "precision": "fp32"}
     assert values_of(node) == facts | {"lost datagrams": str(lost)}
     assert {status.name for status in array.status[1:]} == {f"/robot/aue_crl: /{name}/image" for name in CAMERAS}
     seen = latest_status([array], "/robot/aue_crl: /value/image")

@@ -23,7 +23,7 @@ from aue_crl_ros.runtime import ExpressionRuntime, load_analyzer
 
 SETTINGS = Settings(threads=1, image_topics=("/left", "/right"))
 TYPE = "diagnostic_msgs/msg/DiagnosticArray"
-FACTS = {"weights": "edge", "engine": "onnx", "device": "cpu"}
+FACTS = {"weights": "edge", "engine": "onnx", "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture

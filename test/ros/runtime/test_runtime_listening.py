@@ -27,6 +27,14 @@ def test_configured_it_describes_the_model_and_listens_to_nothing(make, transpor
     assert (runtime.active, runtime.subscribed, runtime.failure) == (False, False, "")
 
 
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_another_engine_is_told_and_answers(make, transport, ask, photograph, engine):
+    pytest.importorskip(engine)
+    make(engine=engine).activate()
+    assert transport.results("~/model")[0].engine == engine
+    assert [face.expression for face in ask(photograph).faces] == ["neutral"]
+
+
 @pytest.mark.parametrize(
     ("changes", "topics", "kind"),
     [

@@ -73,8 +73,12 @@ class OpenVinoSession:
         with self._turn:
             request = self._request or self._open()
             self._request = None  # after a call that found no memory all others fail: the next one opens it anew
-            request.start_async(feed)  # `infer` tells nothing of a failure, and gives what was there before
-            request.wait()
+            try:
+                request.start_async(feed)  # `infer` tells nothing of a failure, and gives what was there before
+                request.wait()
+            except RuntimeError:
+                del request  # and its memory, which the traceback would keep
+                raise
             self._request = request
             return [request.get_output_tensor(i).data.copy() for i in range(len(self._model.outputs))]
 

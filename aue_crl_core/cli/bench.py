@@ -45,7 +45,7 @@ from aue_crl_core.onnx_session import make_session
 from aue_crl_core.types import Frame, Image
 
 WIDTH, HEIGHT = 640, 480
-BATCHES: Final = (1, 8)
+MOST_FACES: Final = 8
 _WARM_UP: Final = 1
 _LEAST_RUNS: Final = 5
 _MOST_RUNS: Final = 300
@@ -127,6 +127,9 @@ def command(
     precision: Annotated[
         Precision, typer.Option(help="What the network is computed in; bf16 needs another --engine, or --model.")
     ] = "auto",
+    faces: Annotated[
+        list[int], typer.Option(min=1, max=MOST_FACES, help="So many faces in the picture; repeatable.")
+    ] = [1, MOST_FACES],  # noqa: B006
     seconds: Annotated[float, typer.Option(min=0.0, help="About how long to time each row.")] = 3.0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows here too.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print a Markdown table.")] = False,
@@ -141,7 +144,7 @@ def command(
 ) -> None:
     """Measure faces per second and milliseconds on this machine.
 
-    On real pixels: a 640x480 picture of the demo photograph, and one with eight copies of it.
+    On real pixels: a 640x480 picture of the demo photograph, and one with as many copies of it as --faces says.
     """
     threads = threads or processors()
     cv2.setNumThreads(threads)
@@ -154,8 +157,8 @@ def command(
     timings: list[Timing] = []
     photograph = load_image(photograph_path())
     with errors.status("timing") if errors.is_terminal else contextlib.nullcontext():
-        for faces in BATCHES:
-            timings += _measure(analyzer, picture_of(photograph, faces), faces, seconds)
+        for count in faces:
+            timings += _measure(analyzer, picture_of(photograph, count), count, seconds)
     about = {
         "network": f"{model} (random weights)" if model else weights,
         "engine": source.name,
@@ -184,13 +187,16 @@ def command(
 
 
 def picture_of(photograph: Image, faces: int) -> Image:
-    """A 640x480 picture with one face, about 145 px wide, or eight of 75 px in a 4x2 grid. HxWx3 uint8 RGB."""
+    """A 640x480 picture with one face, about 145 px wide, or up to eight of 75 px in a 4x2 grid. HxWx3 uint8 RGB."""
     portrait = photograph[:, 56:456]
     if faces == 1:
         portrait = cv2.resize(portrait, (320, HEIGHT), interpolation=cv2.INTER_AREA)
         return cv2.copyMakeBorder(portrait, 0, 0, 160, 160, cv2.BORDER_REPLICATE)
     small = cv2.resize(portrait, (WIDTH // 4, HEIGHT // 2), interpolation=cv2.INTER_AREA)
-    return np.tile(small, (2, 4, 1))
+    grid = np.full((2, 4, *small.shape), 128, np.uint8)
+    for i in range(faces):
+        grid[i // 4, i % 4] = small
+    return np.ascontiguousarray(grid.transpose(0, 2, 1, 3, 4)).reshape(HEIGHT, WIDTH, 3)
 
 
 def _measure(analyzer: FaceAnalyzer, picture: Image, faces: int, seconds: float) -> list[Timing]:

@@ -24,7 +24,7 @@ def bench(*arguments: object) -> int:
     return 0
 
 
-@pytest.mark.parametrize("faces", [1, 8])
+@pytest.mark.parametrize("faces", [1, 4, 8])
 def test_the_picture_holds_that_many_faces(photograph, faces):
     picture = picture_of(photograph, faces)
     assert picture.shape == (HEIGHT, WIDTH, 3)
@@ -46,6 +46,13 @@ def test_it_states_threads_and_times_every_part_at_one_and_eight_faces(capsys, p
     for row in said["rows"]:
         assert 0 < row["p50_ms"] <= row["p95_ms"]
         assert row["faces_per_second"] == pytest.approx(1000 * row["faces"] / row["p50_ms"])
+
+
+def test_it_times_as_many_faces_as_are_asked_for(capsys, photograph_path, tmp_path):
+    assert bench("--faces", 4, "--faces", 2, "--json", tmp_path / "bench.json") == 0
+    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert [row["faces"] for row in rows] == [4] * 5 + [2] * 5
+    assert bench("--faces", 9) == 2
 
 
 def test_an_untrained_network_is_timed_and_called_untrained(capsys, photograph_path, tmp_path):

@@ -80,7 +80,7 @@ def main() -> None:
             **_openvino(path, chosen.threads),
         }
         feed = {"images": sample.image.permute(0, 2, 3, 1).contiguous().numpy(), "points": sample.points.numpy()}
-        deployed = DeployedExpressionNet(ours).eval()
+        deployed = DeployedExpressionNet(ours.to(memory_format=torch.channels_last)).eval()  # as `TorchEngine`
         with torch.inference_mode():
             compare(theirs, ours, deployed, sessions, feed, chosen.rounds)
 
@@ -113,15 +113,14 @@ def compare(
     for name, session in sessions.items():
         fused, alone, _, weights = session.run(None, feed)
         pairs: list[tuple[Tensor, np.ndarray]] = list(zip(wanted, (fused, alone, weights), strict=True))
-        print(
-            f"{name}: largest difference of an output: {max(float(np.abs(a.numpy() - b).max()) for a, b in pairs):.1e}"
-        )
+        most = max(float(np.abs(a.numpy() - b).max()) for a, b in pairs)
+        print(f"{name}: largest difference of an output: {most:.1e}")
     ways: dict[str, Callable[[], object]] = {
         name: partial(session.run, None, feed) for name, session in sessions.items()
     }
     ways["torch, float32"] = lambda: deployed(images, points)
     if multiplies_bfloat16():
-        half = InBfloat16(copy.deepcopy(deployed).to(memory_format=torch.channels_last)).eval()
+        half = InBfloat16(copy.deepcopy(deployed)).eval()
         ways["torch, bfloat16"] = lambda: half(images, points)
     else:
         print("this processor does not multiply bfloat16 itself: not timed")

@@ -193,10 +193,8 @@ def picture_of(photograph: Image, faces: int) -> Image:
         portrait = cv2.resize(portrait, (320, HEIGHT), interpolation=cv2.INTER_AREA)
         return cv2.copyMakeBorder(portrait, 0, 0, 160, 160, cv2.BORDER_REPLICATE)
     small = cv2.resize(portrait, (WIDTH // 4, HEIGHT // 2), interpolation=cv2.INTER_AREA)
-    grid = np.full((2, 4, *small.shape), 128, np.uint8)
-    for i in range(faces):
-        grid[i // 4, i % 4] = small
-    return np.ascontiguousarray(grid.transpose(0, 2, 1, 3, 4)).reshape(HEIGHT, WIDTH, 3)
+    tiles = [small] * faces + [np.full_like(small, 128)] * (MOST_FACES - faces)
+    return np.vstack([np.hstack(tiles[:4]), np.hstack(tiles[4:])])
 
 
 def _measure(analyzer: FaceAnalyzer, picture: Image, faces: int, seconds: float) -> list[Timing]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,18 @@ def finite(outputs: Sequence[Floats], weights: Path) -> Sequence[Floats]:
             "export them again (aue-crl doctor tries the shipped ones)"
         )
     return outputs
+
+
+_NO_MEMORY: Final = re.compile(
+    r"bad alloc|bad_alloc|allocate memory|failed to allocate|can't alloc|could not create a|out of memory|ALLOC_FAILED",
+    re.IGNORECASE,
+)
+
+
+def tells_of_no_memory(error: Exception) -> bool:
+    """Whether a library's error says that memory ran out, in the words of onnxruntime, OpenVINO, torch, C++, oneDNN,
+    CUDA, cuBLAS or cuDNN: most have no error class of its own for it."""
+    return _NO_MEMORY.search(str(error)) is not None
 
 
 def out_of_memory(device: str, faces: int, error: Exception) -> DeviceMemoryError:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from numpy.typing import NDArray
 
 from aue_crl_core.config import ModelConfig, from_dict
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, check_intact, finite, out_of_memory
+from aue_crl_core.engines.base import (
+    Crops,
+    EngineOutput,
+    Floats,
+    Precision,
+    check_intact,
+    finite,
+    out_of_memory,
+    tells_of_no_memory,
+)
 from aue_crl_core.engines.parts import BatchSession
 from aue_crl_core.engines.processor import multiplies_int8, processors
 from aue_crl_core.errors import CheckpointError, ConfigError, brief
@@ -24,12 +32,6 @@ _Shape = tuple[int, ...]
 METADATA_KEY = "aue_crl"
 LANDMARKS_SUFFIX = ".landmarks.onnx"
 INT8_SUFFIX = ".int8.onnx"
-
-_NO_MEMORY: Final = re.compile(
-    r"bad alloc|bad_alloc|allocate memory|failed to allocate|can't alloc|could not create a|out of memory|ALLOC_FAILED",
-    re.IGNORECASE,
-)
-"""onnxruntime's, OpenVINO's, CUDA's, cuBLAS's and cuDNN's words for it; none has an error class of its own for it."""
 
 
 def landmarks_path(path: Path) -> Path:
@@ -115,7 +117,7 @@ class OnnxEngine:
         try:
             return session.run(inputs)
         except Exception as error:
-            if _NO_MEMORY.search(str(error)):
+            if tells_of_no_memory(error):
                 raise out_of_memory(self.device, len(inputs["images"]), error) from error
             raise
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from aue_crl_core.checkpoint import load_network
-from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, finite, out_of_memory
+from aue_crl_core.engines.base import Crops, EngineOutput, Floats, Precision, finite, out_of_memory, tells_of_no_memory
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.networks.deployed import DeployedExpressionNet, DeployedLandmarkNet, InBfloat16
 from aue_crl_core.networks.network import FaceNetwork
-
-_NO_MEMORY: Final = ("can't allocate memory", "bad_alloc", "bad allocation", "could not create a")
-"""torch's, C++'s and oneDNN's words for it (that of a primitive or a memory object it has no room for)."""
 
 
 def precision_of(asked: Precision) -> Precision:
@@ -74,7 +71,7 @@ class TorchEngine:
             return [o.cpu().numpy() for o in module(*(torch.from_numpy(a).to(self.device) for a in arrays))]
         except (RuntimeError, MemoryError) as error:
             short = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
-            if short or any(words in str(error) for words in _NO_MEMORY):
+            if short or tells_of_no_memory(error):
                 raise out_of_memory(self.device, len(arrays[0]), error) from error
             raise
 

@@ -274,7 +274,7 @@ def _head_table(metrics_by_head: Mapping[str, ExpressionMetrics], title: str) ->
         summary("accuracy", str(lead.n), "accuracy"),
         summary("macro F1", str(lead.n), "macro_f1"),
         summary("calibration error (ECE)", str(lead.n - lead.n_missed), "ece"),
-        summary("  by chance alone", str(lead.n - lead.n_missed), "ece_by_chance"),
+        summary("ECE by chance alone", str(lead.n - lead.n_missed), "ece_by_chance"),
         None,
         ("no face found (errors)", str(lead.n_missed), *[""] * (len(heads) + both)),
     ]

@@ -40,8 +40,12 @@ def _node_status(messages: Messages, name: str, runtime: ExpressionRuntime | Non
     if runtime is None:
         return _status(messages, OK, name, "unconfigured: no weights are loaded", name, {})
     facts = runtime.facts
-    values = {"weights": facts.weights, "engine": facts.engine, "device": runtime.device}
-    values["precision"] = runtime.precision
+    values = {
+        "weights": facts.weights,
+        "engine": facts.engine,
+        "device": runtime.device,
+        "precision": runtime.precision,
+    }
     if runtime.failure:
         return _status(messages, ERROR, name, f"stopped: {runtime.failure}; deactivate and activate", name, values)
     if not runtime.active:

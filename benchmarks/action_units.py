@@ -73,7 +73,7 @@ def follows(said: NDArray[np.float64], shown: NDArray[np.float64], labels: NDArr
     for label in np.unique(labels):
         inside = labels == label
         if inside.sum() >= _LEAST_FACES:
-            total += inside.sum() * _spearman(said[inside], shown[inside])
+            total += inside.sum() * spearman(said[inside], shown[inside])
             faces += int(inside.sum())
     return total / faces if faces else None
 
@@ -87,7 +87,7 @@ def sides_follow(readings: Sequence[Reading], unit: int) -> float | None:
     shown = np.array([r.record.blendshapes[left] - r.record.blendshapes[right] for r in both])
     said = np.clip([[r.face.sides[side][unit] for side in ("left", "right")] for r in both], 1e-4, 1 - 1e-4)
     odds = np.log(said / (1 - said))
-    return _spearman(odds[:, 0] - odds[:, 1], shown)
+    return spearman(odds[:, 0] - odds[:, 1], shown)
 
 
 def intensities_agree(readings: Sequence[Reading], index: DatasetIndex) -> dict[int, tuple[float, float]]:
@@ -103,7 +103,8 @@ def intensities_agree(readings: Sequence[Reading], index: DatasetIndex) -> dict[
     return {unit: (concordance(ours, mesh), float(np.abs(ours - mesh).mean())) for unit, ours, mesh in pairs}
 
 
-def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's rank correlation; 0 where one of them is the same everywhere."""
     ranks = []
     for values in (a, b):
         _, place, counts = np.unique(values, return_inverse=True, return_counts=True)

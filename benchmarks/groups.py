@@ -71,7 +71,7 @@ def table(grouping: str, everybody: Sequence[Member], classes: Sequence[str]) ->
     weights = np.array([sum(counts[c]) for c in shared]) / max(1, sum(sum(counts[c]) for c in shared))
     named = ", ".join(classes[c] for c in shared)
     lines = [
-        f"| {grouping} | images | not found | right | 95 % | same mix ({named}) | ok | calibration error |",
+        f"| {grouping} | images | not found | right | 95 % | same mix ({named}) | ok | calibration error (by chance) |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, group in [*sorted(groups.items()), ("all", pooled)]:
@@ -82,7 +82,7 @@ def table(grouping: str, everybody: Sequence[Member], classes: Sequence[str]) ->
         ok = np.mean([r.face.state == "ok" for r in faces])
         lines.append(
             f"| {name} | {len(group)} | {len(group) - len(faces)} | {1 - wrong / len(group):.1%} | {1 - high:.1%} to "
-            f"{1 - low:.1%} | {np.dot(weights, recalls):.1%} | {ok:.1%} | {ece(faces):.1%} |"
+            f"{1 - low:.1%} | {np.dot(weights, recalls):.1%} | {ok:.1%} | {ece(faces)} |"
         )
     return lines
 

@@ -33,6 +33,7 @@ from aue_crl_core.config import Preprocessing
 from aue_crl_core.data.dataset import FaceDataset
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.data.transforms import Augmentation
+from aue_crl_core.training.loop import autocast
 from aue_crl_core.training.weights.ema import WeightAverage
 
 _CLASSES: Final = 7
@@ -114,7 +115,9 @@ def train(arguments: argparse.Namespace, indices: Sequence[DatasetIndex]) -> Non
         faces.set_epoch(epoch)
         for sample in DataLoader(faces, arguments.batch, shuffle=True, drop_last=True, num_workers=1):
             target = (1 - _SMOOTHING) * sample.target + _SMOOTHING / _CLASSES
-            loss = -(target * (teacher(luminance(sample.image)) + prior).log_softmax(1)).sum(1).mean()
+            with autocast("cpu", "auto"):
+                logits = teacher(luminance(sample.image)).float()
+            loss = -(target * (logits + prior).log_softmax(1)).sum(1).mean()
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(teacher.parameters(), 2.0)

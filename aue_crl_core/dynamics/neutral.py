@@ -16,22 +16,27 @@ from aue_crl_core.types import FacePrediction
 
 NEUTRAL: Final = "neutral"
 MAX_BIAS: Final = 3.0
-"""The most that an expression's logit is lowered: a clear expression (odds of 100 to 1) is still read as itself."""
-MAX_UNIT_AT_REST: Final = 0.9
-"""The most of an action unit's probability, or of its largest intensity, that is taken for rest."""
+"""The most that a logit is moved: a clear expression or action unit (odds of 100 to 1) is still read as itself."""
+UNIT_AT_REST: Final = 0.015
+"""The probability of an action unit that a resting face is moved towards."""
+_SHARE: Final = 0.5
+"""How far, in log-odds: one second of a face shows one pose in one light, and is as much of a chance as of a habit."""
+MAX_INTENSITY_AT_REST: Final = 0.9
+"""The most of an action unit's largest intensity that is taken for rest."""
 MIN_FRAMES: Final = 3
 _MARGIN: Final = math.log(2)
 _LEAST_PROBABILITY: Final = 1e-6
+_LEAST_OF_UNIT: Final = 1e-4
 
 
 @dataclass(frozen=True)
 class NeutralProfile:
     """What a person's resting face looks like to the network.
 
-    `bias` expression -> addend of its logit, in [-MAX_BIAS, 0]; `units` FACS code -> probability at rest, in [0,
-    MAX_UNIT_AT_REST]; `intensities` FACS code -> intensity at rest, in [0, 5 * MAX_UNIT_AT_REST]; `reads_neutral`
-    whether the resting face becomes neutral with it (False where it was too expressive for a bounded bias, and for a
-    vocabulary without neutral, whose expressions are left as they are).
+    `bias` expression -> addend of its logit, in [-MAX_BIAS, 0]; `units` FACS code -> addend of its log-odds, in
+    [-MAX_BIAS, MAX_BIAS]; `intensities` FACS code -> intensity at rest, in [0, 5 * MAX_INTENSITY_AT_REST];
+    `reads_neutral` whether the resting face becomes neutral with it (False where it was too expressive for a bounded
+    bias, and for a vocabulary without neutral, whose expressions are left as they are).
     """
 
     bias: Mapping[str, float]
@@ -46,6 +51,10 @@ class NeutralProfile:
         The mean log-probabilities are the logits at rest (up to a constant). Each expression's is lowered, by at most
         `MAX_BIAS`, until neutral is twice as likely; those that are less likely than that already stay.
 
+        An action unit's log-odds are evidence of the face plus the expression's prior, and evidence is geometry: brows
+        that sit high look raised (AU 1) and, drawn together, not lowered (AU 4). So what the log-odds at rest are apart
+        from those of `UNIT_AT_REST` is taken off, upwards as well as downwards.
+
         Raises:
             ConfigError: no predictions.
         """
@@ -54,8 +63,11 @@ class NeutralProfile:
         names = list(predictions[0].probabilities)
         rows = np.array([list(p.probabilities.values()) for p in predictions], dtype=np.float64)
         logits = dict(zip(names, np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0).tolist(), strict=True))
-        units = _at_rest([p.action_units for p in predictions], 1)
-        intensities = _at_rest([p.intensities for p in predictions], MOST_INTENSITY)
+        at_rest = _mean([{unit: _log_odds(v) for unit, v in p.action_units.items()} for p in predictions])
+        moved = {unit: _SHARE * (_log_odds(UNIT_AT_REST) - odds) for unit, odds in at_rest.items()}
+        units = {unit: min(max(addend, -MAX_BIAS), MAX_BIAS) for unit, addend in moved.items()}
+        most = MAX_INTENSITY_AT_REST * MOST_INTENSITY
+        intensities = {unit: min(v, most) for unit, v in _mean([p.intensities for p in predictions]).items()}
         if NEUTRAL not in logits:
             return cls(dict.fromkeys(names, 0.0), units, intensities, False)
         excess = {name: logits[name] - logits[NEUTRAL] + _MARGIN for name in names if name != NEUTRAL}
@@ -63,8 +75,8 @@ class NeutralProfile:
         return cls(bias, units, intensities, max(logits[name] + bias[name] for name in excess) < logits[NEUTRAL])
 
     def apply(self, prediction: FacePrediction) -> FacePrediction:
-        """The prediction relative to rest: biased expressions, action units `max(0, (p - rest) / (1 - rest))`,
-        and their intensities alike.
+        """The prediction relative to rest: biased expressions, action units (of each side, too) with other log-odds,
+        intensities `max(0, (i - rest) / (5 - rest)) * 5`.
 
         `expression` and `confidence` follow; `state` is left for `TemporalFilter` to decide.
         """
@@ -77,20 +89,28 @@ class NeutralProfile:
             expression=expression,
             confidence=probabilities[expression],
             probabilities=probabilities,
-            action_units=_above(self.units, prediction.action_units, 1),
-            intensities=_above(self.intensities, prediction.intensities, MOST_INTENSITY),
+            action_units=self._moved(prediction.action_units),
+            sides={side: self._moved(units) for side, units in prediction.sides.items()},
+            intensities={unit: _above(self.intensities[unit], v) for unit, v in prediction.intensities.items()},
         )
 
+    def _moved(self, units: Mapping[int, float]) -> dict[int, float]:
+        return {unit: 1 / (1 + math.exp(-_log_odds(p) - self.units[unit])) for unit, p in units.items()}
 
-def _at_rest(readings: Sequence[Mapping[int, float]], most: float) -> dict[int, float]:
-    """The mean of values in [0, `most`], bounded."""
+
+def _log_odds(probability: float) -> float:
+    bounded = min(max(probability, _LEAST_OF_UNIT), 1 - _LEAST_OF_UNIT)
+    return math.log(bounded / (1 - bounded))
+
+
+def _mean(readings: Sequence[Mapping[int, float]]) -> dict[int, float]:
     mean = np.array([list(reading.values()) for reading in readings], dtype=np.float64).mean(axis=0)
-    return dict(zip(readings[0], mean.clip(0, MAX_UNIT_AT_REST * most).tolist(), strict=True))
+    return dict(zip(readings[0], mean.tolist(), strict=True))
 
 
-def _above(rest: Mapping[int, float], values: Mapping[int, float], most: float) -> dict[int, float]:
-    """What goes beyond rest, stretched to [0, `most`]."""
-    return {unit: max(0.0, (v - rest[unit]) / (most - rest[unit]) * most) for unit, v in values.items()}
+def _above(rest: float, intensity: float) -> float:
+    """What goes beyond rest, stretched to [0, 5]."""
+    return max(0.0, (intensity - rest) / (MOST_INTENSITY - rest) * MOST_INTENSITY)
 
 
 class NeutralCalibration:

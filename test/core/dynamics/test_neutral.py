@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aue_crl_core import facs
-from aue_crl_core.dynamics.neutral import MAX_BIAS, NeutralCalibration, NeutralProfile
+from aue_crl_core.dynamics.neutral import MAX_BIAS, UNIT_AT_REST, NeutralCalibration, NeutralProfile
 from aue_crl_core.errors import ConfigError
 from aue_crl_core.types import FaceBox, FacePrediction
 
@@ -66,10 +66,39 @@ def test_expressions_of_that_face_are_still_seen():
         assert profile.apply(_prediction({name: 0.97})).expression == name
 
 
-def test_units_are_relative_to_rest():
-    profile = NeutralProfile.learned([ANGRY_AT_REST] * 3)
+def _odds(p: float) -> float:
+    return p / (1 - p)
+
+
+@pytest.mark.parametrize("at_rest", [0.001, 0.02, 0.3, 0.7])
+def test_units_are_relative_to_rest(at_rest):
+    """All odds of a unit change by the same factor, towards what a unit at rest should be."""
+    profile = NeutralProfile.learned([_prediction({"neutral": 0.9}, {4: at_rest})] * 3)
     at = lambda p: profile.apply(_prediction({"anger": 0.5}, {4: p})).action_units[4]  # noqa: E731
-    assert [at(p) for p in (0.3, 0.5, 0.75, 1.0)] == pytest.approx([0, 0, 0.5, 1])
+    factor = (_odds(UNIT_AT_REST) / _odds(at_rest)) ** 0.5
+    assert [_odds(at(p)) for p in (0.1, 0.5, 0.9)] == pytest.approx([_odds(p) * factor for p in (0.1, 0.5, 0.9)])
+
+
+def test_brows_that_look_raised_at_rest_are_not_and_lowered_ones_are_seen_to_be():
+    """As of a face whose brows sit high: AU 1 is told of it all the time, AU 4 hardly when it frowns."""
+    profile = NeutralProfile.learned([_prediction({"neutral": 0.9}, {1: 0.9, 4: 0.0003})] * 3)
+    rest, frown = (
+        profile.apply(_prediction({"neutral": 0.8}, units)) for units in ({1: 0.9, 4: 0.0003}, {1: 0.3, 4: 0.2})
+    )
+    assert rest.action_units[1] < 0.35
+    assert rest.action_units[4] < 0.02
+    assert frown.action_units[1] < 0.03
+    assert frown.action_units[4] > 0.5
+
+
+def test_the_sides_of_a_unit_follow_it():
+    one_sided = {"left": {2: 0.8, 12: 0.1}, "right": {2: 0.2, 12: 0.3}}
+    at_rest = replace(_prediction({"neutral": 0.9}, {2: 0.5}), sides=one_sided)
+    profile = NeutralProfile.learned([at_rest] * 3)
+    sides = profile.apply(at_rest).sides
+    for side, units in one_sided.items():
+        whole = profile.apply(_prediction({"neutral": 0.9}, units)).action_units
+        assert sides[side] == {unit: whole[unit] for unit in units}
 
 
 def test_intensities_are_relative_to_rest_too():
@@ -114,8 +143,10 @@ def test_whatever_was_learned_the_result_is_a_distribution_and_the_correction_bo
         odds = face.probabilities[name] * before.probabilities["neutral"]
         odds /= face.probabilities["neutral"] * before.probabilities[name]
         assert math.exp(-MAX_BIAS) - 1e-9 <= odds <= 1 + 1e-9
+    higher = profile.apply(replace(before, action_units=dict.fromkeys(facs.ACTION_UNITS, 1.0)))
     for unit, p in face.action_units.items():
-        assert 0 <= p <= before.action_units[unit] + 1e-12
+        assert 0 < p <= higher.action_units[unit] < 1
+        assert abs(profile.units[unit]) <= MAX_BIAS
 
 
 def test_a_vocabulary_without_neutral_has_its_units_corrected_only():
@@ -127,7 +158,7 @@ def test_a_vocabulary_without_neutral_has_its_units_corrected_only():
     assert not profile.reads_neutral
     assert set(profile.bias.values()) == {0.0}
     assert profile.apply(face).probabilities == pytest.approx(full)
-    assert set(profile.apply(face).action_units.values()) == {0.0}
+    assert max(profile.apply(face).action_units.values()) < 0.2
 
 
 def test_a_profile_cannot_be_changed():

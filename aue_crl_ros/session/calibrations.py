@@ -18,6 +18,8 @@ LARGEST: Final = ""
 """Instead of an id: the largest face of the next image that shows a good one."""
 SILENT_S: Final = 5.0
 """A calibration whose face has sent no image for so long, on the steady clock, has failed."""
+_MUCH: Final = 1.5
+"""Action units whose log-odds are lowered by more are named: at rest they were more than one in four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class Calibrations:
         lowered = {name: -bias for name, bias in profile.bias.items() if bias < 0}
         most = max(lowered, key=lambda name: lowered[name], default="")
         corrected = f"at rest it looked most like {most}" if most else "its expression needed no correction"
+        shown = ", ".join(f"AU{unit}" for unit, addend in profile.units.items() if addend < -_MUCH)
+        corrected += f"; {shown} will be told less often" if shown else ""
         return CalibrationResult(True, f"learned the neutral face of {face_id}: {corrected}", frames, face_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import cv2
@@ -37,6 +38,9 @@ def test_a_learned_neutral_face_is_in_force_until_it_is_forgotten(bench, photogr
     result = _calibrate(bench, photograph, "f1", 10.1)
     assert (result.success, result.frames) == (True, 6)
     assert "at rest it looked most like" in result.message
+    named = {int(code) for code in re.findall(r"AU(\d+)", result.message)}
+    assert {unit for unit, p in before.action_units.items() if p > 0.3} <= named
+    assert not {unit for unit, p in before.action_units.items() if p < 0.15} & named
     assert not bench.session.calibrating
     (after,) = bench.show(photograph, 11.0)[0].faces
     assert after.calibrated

@@ -75,10 +75,10 @@ class NeutralProfile:
         return cls(bias, units, intensities, max(logits[name] + bias[name] for name in excess) < logits[NEUTRAL])
 
     def apply(self, prediction: FacePrediction) -> FacePrediction:
-        """The prediction relative to rest: biased expressions, action units (of each side, too) with other log-odds,
-        intensities `max(0, (i - rest) / (5 - rest)) * 5`.
+        """The prediction relative to rest: biased expressions, action units with other log-odds, intensities
+        `max(0, (i - rest) / (5 - rest)) * 5`.
 
-        `expression` and `confidence` follow; `state` is left for `TemporalFilter` to decide.
+        `expression` and `confidence` follow; `state` is left for `TemporalFilter` to decide, `sides` as they are.
         """
         weights = {name: p * math.exp(self.bias[name]) for name, p in prediction.probabilities.items()}
         total = math.fsum(weights.values())
@@ -89,13 +89,12 @@ class NeutralProfile:
             expression=expression,
             confidence=probabilities[expression],
             probabilities=probabilities,
-            action_units=self._moved(prediction.action_units),
-            sides={side: self._moved(units) for side, units in prediction.sides.items()},
+            action_units={
+                unit: 1 / (1 + math.exp(-_log_odds(p) - self.units[unit]))
+                for unit, p in prediction.action_units.items()
+            },
             intensities={unit: _above(self.intensities[unit], v) for unit, v in prediction.intensities.items()},
         )
-
-    def _moved(self, units: Mapping[int, float]) -> dict[int, float]:
-        return {unit: 1 / (1 + math.exp(-_log_odds(p) - self.units[unit])) for unit, p in units.items()}
 
 
 def _log_odds(probability: float) -> float:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy
@@ -210,6 +211,7 @@ def test_a_stage_killed_before_its_state_was_written_repeats_its_epoch(
         )
     with Journal(tmp_path, "expression", 1) as journal:
         journal.write({"stage": "expression", "epoch": 2, "lr": 0.5, "train/expression": 9.0})
+    time.sleep(1)  # TensorBoard reads files in the order of their names: the second, the process, a number as text
     train(tiny_config, [tiny_index], tmp_path, ["expression"], landmarks=shipped, resume=True)
     rows = read_history(tmp_path / "metrics.csv")
     whole = [r for r in read_history(finished_run / "metrics.csv") if r["stage"] == "expression"]

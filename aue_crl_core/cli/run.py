@@ -167,6 +167,8 @@ def command(
         _print_error(errors, "nothing to do: no image, video or camera among the sources")
         raise typer.Exit(1)
     _check_cameras(found)
+    if overlay:
+        _check_overlay(Path(overlay), found)
     course = _course(found, smoothed, events, neutral, view)
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every, sides=sides)
     if workers is not None:
@@ -229,6 +231,15 @@ def command(
 def _check_cameras(sources: Sequence[FrameSource]) -> None:
     cameras = [source.name for source in sources if isinstance(source, CameraSource)]
     require(len(cameras) <= 1, "sources", "name one camera at most (start one `aue-crl run` for each)", cameras)
+
+
+def _check_overlay(overlay: Path, sources: Sequence[FrameSource]) -> None:
+    """See that no picture is drawn over a source: a file over itself, or a folder's photographs one by one."""
+    target = overlay.resolve()
+    for source in sources:
+        file = Path(source.name).resolve()
+        spared = target != file and (source.is_stream or target != file.parent)
+        require(spared, "--overlay", f"not be where {source.name} would be overwritten", str(overlay))
 
 
 def _course(

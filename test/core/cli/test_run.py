@@ -114,6 +114,26 @@ def test_images_analysed_together_give_what_each_gives_alone(folder, tmp_path):
     assert together["probabilities"] == pytest.approx(alone["probabilities"], abs=2e-4)
 
 
+@pytest.mark.parametrize("overlay", ["a.jpg", "../here/a.jpg", ".", ""])
+def test_no_overlay_is_drawn_over_a_photograph(capsys, photograph_path, tmp_path, overlay):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "a.jpg").write_bytes(photograph_path.read_bytes())
+    assert run(here / "a.jpg", "--overlay", here / overlay) == 2
+    assert "a.jpg would be overwritten" in capsys.readouterr().err.replace("\n", "")
+    assert [path.read_bytes() for path in here.iterdir()] == [photograph_path.read_bytes()]
+
+
+def test_no_overlay_is_drawn_over_a_film_but_its_frames_may_lie_beside_it(video_path, tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(video_path.read_bytes())
+    assert run(film, "--overlay", film) == 2
+    assert film.read_bytes() == video_path.read_bytes()
+    assert run(film, "--overlay", tmp_path, "--every", 6) == 0
+    assert film.read_bytes() == video_path.read_bytes()
+    assert len(list(tmp_path.glob("film_*.jpg"))) == 2
+
+
 def test_a_video_keeps_the_face_id_and_its_overlay_has_every_frame(capsys, video_path, tmp_path):
     table, drawn = tmp_path / "faces.csv", tmp_path / "drawn.mp4"
     assert run(video_path, "-o", table, "--overlay", drawn, "--detect-every", 4) == 0

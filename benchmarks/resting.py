@@ -50,6 +50,8 @@ def judge(analyzer: FaceAnalyzer, index: DatasetIndex) -> Judged:
         for record, face in labelled_faces(analyzer, index)
         if face is not None and record.subject is not None and record.mesh_distances is not None
     ]
+    if not known:
+        raise SystemExit("no face found whose index names the person and has the face mesh's measurements")
     scores = raw_scores(
         np.array([r.record.blendshapes for r in known]), np.array([r.record.mesh_distances for r in known])
     )
@@ -80,7 +82,7 @@ def table(judged: Judged) -> str:
         for place in SEEN:
             unit = ACTION_UNITS[place]
             follows = spearman(said[:, place], judged.moved[:, place])
-            rows[unit] += [follows, metrics[unit].auc or np.nan, metrics[unit].f1 or 0.0]
+            rows[unit] += [follows, *(np.nan if v is None else v for v in (metrics[unit].auc, metrics[unit].f1))]
         told = (said >= THRESHOLD).sum(axis=1)
         counts.append((told[judged.neutral].mean(), told[~judged.neutral].mean()))
     lines = [

@@ -27,6 +27,7 @@ MIN_FRAMES: Final = 3
 _MARGIN: Final = math.log(2)
 _LEAST_PROBABILITY: Final = 1e-6
 _LEAST_OF_UNIT: Final = 1e-4
+"""Log-odds of less, and of more than 1 less this, are not told apart."""
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ def test_a_vocabulary_without_neutral_has_its_units_corrected_only():
     assert not profile.reads_neutral
     assert set(profile.bias.values()) == {0.0}
     assert profile.apply(face).probabilities == pytest.approx(full)
-    assert max(profile.apply(face).action_units.values()) < 0.2
+    odds = [_odds(p) for p in profile.apply(face).action_units.values()]
+    assert odds == pytest.approx([_odds(UNIT_AT_REST) ** 0.5] * len(odds))
 
 
 def test_a_profile_cannot_be_changed():

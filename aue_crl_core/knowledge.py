@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ MOST_EVIDENCE: Final = 4.0
 """Log-odds: no measurement is surer than 55 to 1."""
 
 _LEAST: Final = 1e-4
+_COMMON: Final = (0.02, 0.98)
+"""An AU that is certain is never taken to be rarer or more common in an expression, however few faces show it."""
 _LEAST_SEPARATION: Final = 1.0
 _ROUNDS: Final = 100
 
@@ -75,6 +77,29 @@ class PriorOdds(nn.Module):
         return torch.logit((expressions.float() @ self.table).clamp(_LEAST, 1 - _LEAST))
 
 
+class MeasuredFaces(NamedTuple):
+    """N faces of one dataset: `scores` float Nx17 (see `raw_scores`); `expressions` float NxC, distributions; `shown`
+    float Nx17, 1 and 0 where it is certain whether the AU is there, NaN elsewhere; None: nowhere."""
+
+    scores: NDArray[np.floating]
+    expressions: NDArray[np.floating]
+    shown: NDArray[np.floating] | None = None
+
+    def present(self, likely: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How likely each AU is on each face, Nx17: `likely`, where it is not certain."""
+        return likely if self.shown is None else np.where(np.isnan(self.shown), likely, self.shown)
+
+    def probabilities(self, log_odds: NDArray[np.floating], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(AU | face), Nx17, of the evidence's `log_odds` Nx17 and `prior` Cx17."""
+        return _sigmoid(log_odds + _logit(self.expressions @ prior))
+
+    @property
+    def certain(self) -> NDArray[np.bool_]:
+        """The AUs of which it is certain on every face, bool 17."""
+        nowhere = np.zeros(self.scores.shape[1], dtype=bool)
+        return nowhere if self.shown is None else np.isfinite(self.shown).all(axis=0)
+
+
 @dataclass(frozen=True)
 class FittedEvidence:
     """`log_odds` for each dataset: float32 Nx17, log P(score | AU) / P(score | no AU), in [-4, 4]; `prior` float64
@@ -84,19 +109,18 @@ class FittedEvidence:
     prior: NDArray[np.float64]
 
 
-def fit_evidence(
-    datasets: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]], vocabulary: VocabularyName
-) -> FittedEvidence:
+def fit_evidence(datasets: Sequence[MeasuredFaces], vocabulary: VocabularyName) -> FittedEvidence:
     """Read AU scores as evidence, by the knowledge of which AUs go with which expression; no AU label is needed.
 
-    `datasets`: (scores Nx17, as `raw_scores`; expression distributions NxC) of each. The model: within a dataset the
+    The model: within a dataset the
     scores of an AU are a mixture of two normal distributions of one width, of faces with the AU and faces without; the
     share of the former is the prior's row of the face's expression. Means, width and prior are fitted by expectation
     and maximisation. Learned: the means and the width of each AU in each dataset, and the prior, halfway between what
     the faces show and the middle of the knowledge's range, which it never leaves. Fixed: the ranges (`prior_levels`;
     those of AUs that the knowledge does not name end where they start, at 0.1, because measurements with a long tail
     look like more faces with the AU than there are), and that the two means lie at least one width apart (an AU that
-    the scores can't tell still moves with them).
+    the scores can't tell still moves with them). Of an AU that is certain on every face (`MeasuredFaces.shown`) nothing
+    is left to guess: its prior is how often the faces show it.
     """
     levels = prior_levels(vocabulary)
     low, high, centre, start = (
@@ -104,18 +128,19 @@ def fit_evidence(
         for name in ("low", "high", "centre", "start")
     )
     high = np.where(high == OTHER.high, start, high)
+    certain = np.all([faces.certain for faces in datasets], axis=0)
     prior = centre.copy()
-    fits = [_Mixture.of(scores, expressions @ prior) for scores, expressions in datasets]
+    fits = [_Mixture.of(faces.scores, faces.present(faces.expressions @ prior)) for faces in datasets]
     for _ in range(_ROUNDS):
-        seen, faces = np.zeros_like(prior), np.zeros((len(prior), 1))
-        for i, (scores, expressions) in enumerate(datasets):
-            present = _sigmoid(fits[i].log_odds(scores) + _logit(expressions @ prior))
-            fits[i] = _Mixture.of(scores, present)
-            seen += expressions.T @ present
-            faces += expressions.sum(axis=0)[:, None]
-        shown = np.where(faces > 0, seen / np.maximum(faces, 1e-9), centre)
-        prior = np.clip((shown + centre) / 2, low, high)
-    odds = tuple(fit.log_odds(scores).astype(np.float32) for fit, (scores, _) in zip(fits, datasets, strict=True))
+        seen, count = np.zeros_like(prior), np.zeros((len(prior), 1))
+        for i, faces in enumerate(datasets):
+            present = faces.present(faces.probabilities(fits[i].log_odds(faces.scores), prior))
+            fits[i] = _Mixture.of(faces.scores, present)
+            seen += faces.expressions.T @ present
+            count += faces.expressions.sum(axis=0)[:, None]
+        shown = np.where(count > 0, seen / np.maximum(count, 1e-9), centre)
+        prior = np.where(certain, np.clip(shown, *_COMMON), np.clip((shown + centre) / 2, low, high))
+    odds = tuple(fit.log_odds(faces.scores).astype(np.float32) for fit, faces in zip(fits, datasets, strict=True))
     return FittedEvidence(odds, prior)
 
 

@@ -14,7 +14,8 @@ has blendshapes (`prepare` with the face mesh):
 - `sides`: Spearman's correlation of the difference between left and right (`faces.sides`, in log-odds) with that of the
   blendshapes, over the faces that are turned little enough.
 
-Where the index has human AU labels: area under the ROC curve, and F1 at 0.5. Writes `action_units.md` and a sheet of
+Where the index has human AU labels, or `--codes` has codes of its images (`research/au_codes.csv`; undecided ones do
+not count): area under the ROC curve, and F1 at 0.5. Writes `action_units.md` and a sheet of
 the twelve faces with most and least of each AU within `--expression` into `--output`. Choose on validation splits.
 """
 
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, measurement, strengths
+from aue_crl_core.data.au_labels import as_row, read_codes
 from aue_crl_core.data.face_mesh import BLENDSHAPES
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.dynamics.neutral import NEUTRAL
@@ -60,6 +62,13 @@ class Reading:
 def read_all(analyzer: FaceAnalyzer, index: DatasetIndex) -> list[Reading]:
     """The labelled face of every usable image, where one was found."""
     return [Reading(record, face) for record, face in labelled_faces(analyzer, index) if face is not None]
+
+
+def with_codes(index: DatasetIndex, table: Path) -> DatasetIndex:
+    """The index, its images labelled with the AUs of a table of codes (see `read_codes`) and no others."""
+    codes = read_codes(table)
+    sure = {image: {unit: int(v) for unit, v in row.items() if v in (0, 1)} for image, row in codes.items()}
+    return replace(index, records=tuple(replace(r, action_units=as_row(sure.get(r.image, {}))) for r in index.records))
 
 
 def units_of(readings: Sequence[Reading]) -> NDArray[np.float64]:
@@ -194,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="an index that prepare wrote with the face mesh")
     parser.add_argument("--split", default="valid")
+    parser.add_argument("--codes", type=Path, help="a table of AUs as people see them: see the module")
     parser.add_argument("--weights", default="edge")
     parser.add_argument("--engine", default="onnx", choices=("onnx", "torch", "openvino"))
     parser.add_argument("--expression", default="happiness", help="the label whose faces the sheet shows")
@@ -203,6 +213,8 @@ def main() -> None:
     index = DatasetIndex.read(options.data).select(options.split)
     if options.most:
         index = DatasetIndex(index.layout, index.vocabulary, index.root, index.records[: options.most], index.file)
+    if options.codes:
+        index = with_codes(index, options.codes)
     analyzer = FaceAnalyzer.load(options.weights, engine=options.engine, config=AnalyzerConfig(sides=True))
     readings = read_all(analyzer, index)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,17 @@ def command(
             "often. What --stage fusion and joint do is the config's logit_adjustment.",
         ),
     ] = 0.25,
+    au_codes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Action units as people see them in images of train and valid: columns image, AU1, AU2, ..., cells 0, "
+            "1, undecided between them, or empty. AUs with 30 faces and more of either kind are fitted to them.",
+        ),
+    ] = None,
+    expressions: Annotated[
+        bool, typer.Option(help="--no-expressions: leave the expressions, and how sure they are, as they are.")
+    ] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
     """Fit one temperature and a bias per expression to labelled faces, as training does at its end, and write the
@@ -50,12 +61,15 @@ def command(
         from aue_crl_core.training.config import TrainConfig
         from aue_crl_core.training.weights.calibration import calibrate
         from aue_crl_core.training.weights.intensity import fit_intensities
+        from aue_crl_core.training.weights.unit_calibration import LEAST_CODED, calibrate_units
     except ImportError as error:
         package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
         raise MissingDependencyError(package, "train", "calibration", import_failure(error, package)) from error
+    from aue_crl_core.data.au_labels import read_codes
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.engines import find_weights
 
+    codes = read_codes(au_codes) if au_codes else {}
     indices = [DatasetIndex.read(path) for path in data]
     checkpoint = find_weights(weights, "torch")
     config = read_info(checkpoint).config
@@ -69,18 +83,30 @@ def command(
     loader = make_loader(faces, train_config, device, None)
     with whole_file(output) as part:
         combine(checkpoint, None, part)
-        done = calibrate(part, loader, device, favour_rare * frequency)
+        done = calibrate(part, loader, device, favour_rare * frequency) if expressions else None
         fitted = fit_intensities(part, indices, train_config, device)
+        units = calibrate_units(part, indices, codes, train_config, device) if codes else {}
     console = out()
     console.print(Text(f"{output}: {output.stat().st_size / 1e6:.1f} MB"))
-    biases = ", ".join(f"{n} {b:+.2f}" for n, b in zip(config.expressions, done.fused.bias.tolist(), strict=True))
-    console.print(f"temperature {done.fused.temperature:.2f}; {biases}", soft_wrap=True)
-    console.print(
-        f"right on {done.faces} faces of {split}: {done.before['accuracy']:.1%} before, {done.after['accuracy']:.1%} "
-        f"now; mean over the expressions: {done.before['mean_class_accuracy']:.1%} before, "
-        f"{done.after['mean_class_accuracy']:.1%} now (fitted on these very faces)",
-        soft_wrap=True,
-    )
+    if done is not None:
+        biases = ", ".join(f"{n} {b:+.2f}" for n, b in zip(config.expressions, done.fused.bias.tolist(), strict=True))
+        console.print(f"temperature {done.fused.temperature:.2f}; {biases}", soft_wrap=True)
+        console.print(
+            f"right on {done.faces} faces of {split}: {done.before['accuracy']:.1%} before, "
+            f"{done.after['accuracy']:.1%} now; mean over the expressions: {done.before['mean_class_accuracy']:.1%} "
+            f"before, {done.after['mean_class_accuracy']:.1%} now (fitted on these very faces)",
+            soft_wrap=True,
+        )
+    for unit, fit in units.items():
+        console.print(
+            f"AU{unit}, coded as there in {fit.seen:g} of {fit.faces} faces: evidence x {fit.evidence:.2f}, prior x "
+            f"{fit.prior:.2f}, {fit.offset:+.2f}",
+            soft_wrap=True,
+        )
+    if au_codes and not units:
+        console.print(
+            f"no action unit of {au_codes} has {LEAST_CODED} faces with it and {LEAST_CODED} without: left as is"
+        )
     if fitted is not None:
         agree = ", ".join(f"AU{unit} {value:.2f}" for unit, value in fitted.concordance.items())
         told = f"intensities, fitted to the face mesh on {fitted.faces} faces of train; agreement with it on valid: "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.training.config import StageName, TrainConfig
 
-STAGES: Final = ("landmark", "expression", "action_unit", "fusion", "joint", "all")
+STAGES: Final = ("landmark", "expression", "action_unit", "fusion", "joint", "evidence", "all")
 MODELS: Final = get_args(ModelName)
 METHODS: Final = get_args(MethodName)
 

@@ -21,6 +21,7 @@ _TRAINS: Final = {
     "action_unit": "action unit branch and prior",
     "fusion": "fusion and both classifiers",
     "joint": "all of the network but the landmark net",
+    "evidence": "how action units are read from what the network sees",
 }
 _SHOWN: Final = {"accuracy": "accuracy", "mean_class_accuracy": "mean class", "point_error": "point error"}
 """Validation figures of an epoch's line; the history has all of them."""

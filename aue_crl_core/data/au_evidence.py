@@ -27,11 +27,13 @@ class Evidence:
     `sight`: whether geometry shows the AU (`seen`), shows what goes along with it (`partly`), or hardly shows it,
     because FACS knows it by wrinkles and bulges (`wrinkles`: the expression's prior has to say most of it).
     `sign`: the appearance change that the measurements stand for.
+    `begins`: (name, value) of a distance that shows the AU on any face from there on, whatever the face's shape.
     """
 
     measures: tuple[tuple[str, float], ...]
     sight: Sight
     sign: str
+    begins: tuple[str, float] | None = None
 
 
 EVIDENCE: Final[dict[int, Evidence]] = {
@@ -109,7 +111,9 @@ EVIDENCE: Final[dict[int, Evidence]] = {
         "tightens the lips and makes their red parts narrow",
     ),
     24: Evidence((("mouthPress", 2), ("lips apart", -1)), "wrinkles", "presses the lips together"),
-    25: Evidence((("lips apart", 2), ("lower lip below the nose", 0.5)), "seen", "parts the lips"),
+    25: Evidence(
+        (("lips apart", 2), ("lower lip below the nose", 0.5)), "seen", "parts the lips", begins=("lips apart", 0.05)
+    ),
     26: Evidence((("jawOpen", 2), ("chin below the nose", 1)), "seen", "drops the jaw"),
 }
 """AU -> its evidence."""
@@ -131,6 +135,17 @@ def raw_scores(blendshapes: NDArray[np.floating], distances: NDArray[np.floating
     depends on how sharp its pictures are.
     """
     return _scores(ACTION_UNITS, blendshapes, distances, measurement)
+
+
+def shown_for_certain(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Which AUs N faces show (1) or not (0) by a distance that tells by itself (`Evidence.begins`), float64 Nx17; NaN
+    for the other AUs. `distances` Nx22."""
+    shown = np.full((len(distances), len(ACTION_UNITS)), np.nan)
+    for i, unit in enumerate(ACTION_UNITS):
+        begins = EVIDENCE[unit].begins
+        if begins is not None:
+            shown[:, i] = distances[:, _NAMES.index(begins[0])] >= begins[1]
+    return shown
 
 
 def strengths(
@@ -172,10 +187,11 @@ def _scores(
     for unit in units:
         total = np.zeros(len(blendshapes))
         for name, weight in EVIDENCE[unit].measures:
-            total += weight * _standard(measure(name, blendshapes, distances))
-        columns.append(_standard(total))
+            total += weight * standard(measure(name, blendshapes, distances))
+        columns.append(standard(total))
     return np.stack(columns, axis=1)
 
 
-def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values with mean 0 and deviation 1."""
     return (values - values.mean()) / max(float(values.std()), 1e-9)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+from aue_crl_core.data.annotations import read_rows
 from aue_crl_core.data.index import AU_ABSENT, AU_PRESENT, AU_UNLABELLED
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import ACTION_UNITS
@@ -46,3 +48,38 @@ def as_row(codes: Mapping[int, int]) -> tuple[int, ...] | None:
     """
     row = tuple(codes.get(unit, AU_UNLABELLED) for unit in ACTION_UNITS)
     return None if set(row) == {AU_UNLABELLED} else row
+
+
+def read_codes(path: Path) -> dict[str, dict[int, float]]:
+    """Image -> FACS code -> how sure coders are that the AU is there, in [0, 1], from a CSV table.
+
+    Columns: `image` (as in an index) and AUs (see `column_unit`), others are passed over; cells: 1 there, 0 not there,
+    between them undecided or coders of different minds, empty for not looked at. An image may have several rows.
+
+    Raises:
+        DatasetError: no such table, no column `image` or of an AU, or a cell that is no share.
+    """
+    rows = read_rows(path)
+    where, names = next(rows, (str(path), []))
+    units = {i: unit for i, name in enumerate(names) if (unit := column_unit(name)) in ACTION_UNITS}
+    if "image" not in names or not units:
+        raise DatasetError(f"{where} must name a column image and columns AU1, AU2, ..., got {', '.join(names)!r}")
+    found: dict[str, dict[int, float]] = {}
+    for where, cells in rows:
+        if len(cells) != len(names):
+            raise DatasetError(f"{where} must have {len(names)} cells, got {len(cells)}")
+        codes = found.setdefault(cells[names.index("image")], {})
+        for i, unit in units.items():
+            if cells[i].strip():
+                codes[unit] = _share(cells[i], f"{where}, {names[i]},")
+    return found
+
+
+def _share(cell: str, where: str) -> float:
+    try:
+        share = float(cell)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise DatasetError(f"{where} must be 0, 1, a share between them or empty, got {cell!r}")
+    return share

@@ -18,7 +18,10 @@ NEUTRAL: Final = "neutral"
 MAX_BIAS: Final = 3.0
 """The most that a logit is moved: a clear expression or action unit (odds of 100 to 1) is still read as itself."""
 UNIT_AT_REST: Final = 0.015
-"""The probability of an action unit that a resting face is moved towards."""
+"""The probability of an action unit that a resting face is moved towards, but for those of `UNITS_AT_REST`."""
+UNITS_AT_REST: Final[Mapping[int, float]] = {1: 0.1, 4: 0.25, 26: 0.07}
+"""FACS code -> the probability that a resting face is moved towards: what the shipped weights say of the middle one of
+many neutral faces, of AUs that people are undecided about on such faces."""
 _SHARE: Final = 0.5
 """How far, in log-odds: one second of a face shows one pose in one light, and is as much of a chance as of a habit."""
 MAX_INTENSITY_AT_REST: Final = 0.9
@@ -65,7 +68,8 @@ class NeutralProfile:
         rows = np.array([list(p.probabilities.values()) for p in predictions], dtype=np.float64)
         logits = dict(zip(names, np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0).tolist(), strict=True))
         at_rest = _mean([{unit: _log_odds(v) for unit, v in p.action_units.items()} for p in predictions])
-        moved = {unit: _SHARE * (_log_odds(UNIT_AT_REST) - odds) for unit, odds in at_rest.items()}
+        rest = {unit: _log_odds(UNITS_AT_REST.get(unit, UNIT_AT_REST)) for unit in at_rest}
+        moved = {unit: _SHARE * (rest[unit] - odds) for unit, odds in at_rest.items()}
         units = {unit: min(max(addend, -MAX_BIAS), MAX_BIAS) for unit, addend in moved.items()}
         most = MAX_INTENSITY_AT_REST * MOST_INTENSITY
         intensities = {unit: min(v, most) for unit, v in _mean([p.intensities for p in predictions]).items()}

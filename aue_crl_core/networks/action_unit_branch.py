@@ -152,18 +152,22 @@ class ActionUnitBranch(nn.Module):
             self.evidence = None
             self.classifier = nn.Linear(REGIONS * config.region_dim, NUM_UNITS)
 
-    def forward(self, pyramid: Pyramid, points: Tensor, feature: Tensor | None = None) -> UnitOutput:
-        """See the class."""
+    def region_vectors(self, pyramid: Pyramid, points: Tensor) -> Tensor:
+        """What is seen in each region, float32 BxRxV, at least 0, R = `REGIONS`."""
         windows = self.windows(self.decoder(pyramid), points)
         regions = F.relu(self.region_conv(windows.reshape(-1, *self.windows_shape)))
         if self.pool > 1:
             regions = F.avg_pool2d(regions, self.pool)
-        _, inputs, outputs = self.region_linear.weight.shape
-        vectors = self.dropout(F.relu(self.region_linear(regions.reshape(-1, REGIONS, inputs))))
+        inputs = self.region_linear.weight.shape[1]
+        return self.dropout(F.relu(self.region_linear(regions.reshape(-1, REGIONS, inputs))))
+
+    def forward(self, pyramid: Pyramid, points: Tensor, feature: Tensor | None = None) -> UnitOutput:
+        """See the class."""
+        vectors = self.region_vectors(pyramid, points)
         flat = vectors.flatten(1)
         if self.evidence is None:
             logits = self.classifier(flat)
             intensities = logits[:, :0]
         else:
             logits, intensities = self.evidence(flat, feature, points)
-        return UnitOutput(logits.float(), vectors.reshape(-1, NUM_UNITS, SIDES, outputs), intensities.float())
+        return UnitOutput(logits.float(), vectors.reshape(-1, NUM_UNITS, SIDES, vectors.shape[2]), intensities.float())

@@ -27,7 +27,7 @@ from aue_crl_core.text import read_text, yaml_node, yaml_value
 
 PairwiseForm = Literal["corrected", "upstream"]
 Compiler = Literal["none", "inductor", "aot_eager"]
-StageName = Literal["landmark", "expression", "action_unit", "fusion", "joint"]
+StageName = Literal["landmark", "expression", "action_unit", "fusion", "joint", "evidence"]
 
 CACHEABLE: Final[tuple[StageName, ...]] = ("action_unit", "fusion")
 """Stages that see nothing of an image but what frozen parts make of it."""
@@ -117,6 +117,7 @@ class TrainConfig:
     action_unit: Schedule = field(default_factory=partial(Schedule, 5, 1e-3), metadata=_NESTED)
     fusion: Schedule = field(default_factory=partial(Schedule, 4, 1e-3), metadata=_NESTED)
     joint: Schedule = field(default_factory=partial(Schedule, 8, 1e-3), metadata=_NESTED)
+    evidence: Schedule = field(default_factory=partial(Schedule, 6, 1e-3), metadata=_NESTED)
     batch_size: int = 64
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.05

@@ -98,7 +98,8 @@ class StageRun:
         weights, tables = stage.prepare(network, prior, training=True)
         optimizer = _optimizer(config, weights, [*tables, *criterion.parameters()], self._schedule.lr)
         average = WeightAverage([network.get_submodule(p) for p in stage.trained], config.ema) if config.ema else None
-        self._progress = Progress(stage.name, license=start.license, initialised_from=start.initialised_from)
+        kept = dict(start.metrics) if stage.keeps_expressions else {}
+        self._progress = Progress(stage.name, kept=kept, license=start.license, initialised_from=start.initialised_from)
         saved = processes.share(lambda: read_progress(context.paths.directory))
         if saved and saved.stage == stage.name:
             self._progress = load_state(context.paths.directory, self._modules, optimizer, average, processes)
@@ -195,7 +196,7 @@ class StageRun:
             self._network.config,
             self._stage.name,
             data=tuple(provenance(self._context.indices)),
-            metrics={**progress.figures, "epoch": progress.epoch},
+            metrics={**progress.kept, **progress.figures, "epoch": progress.epoch},
             license=progress.license,
             initialised_from=progress.initialised_from,
         )

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aue_crl_core import facs  # noqa: E402
-from aue_crl_core.knowledge import MOST_EVIDENCE, LearnablePrior, PriorOdds, fit_evidence  # noqa: E402
+from aue_crl_core.knowledge import MOST_EVIDENCE, LearnablePrior, MeasuredFaces, PriorOdds, fit_evidence  # noqa: E402
 
 
 def _column(unit: int) -> int:
@@ -124,7 +124,7 @@ def _made_faces(seed: int, apart: float = 3.0) -> tuple[np.ndarray, np.ndarray, 
 
 def test_evidence_finds_the_faces_that_show_an_au_without_a_label_of_one():
     scores, expressions, units = _made_faces(0)
-    fitted = fit_evidence([(scores, expressions)], "basic")
+    fitted = fit_evidence([MeasuredFaces(scores, expressions)], "basic")
     (odds,) = fitted.log_odds
     assert odds.dtype == np.float32
     assert np.abs(odds).max() <= MOST_EVIDENCE
@@ -135,7 +135,7 @@ def test_evidence_finds_the_faces_that_show_an_au_without_a_label_of_one():
 
 def test_evidence_and_prior_together_are_calibrated():
     scores, expressions, units = _made_faces(1, apart=2.0)
-    fitted = fit_evidence([(scores, expressions)], "basic")
+    fitted = fit_evidence([MeasuredFaces(scores, expressions)], "basic")
     prior = expressions @ fitted.prior
     said = 1 / (1 + np.exp(-(fitted.log_odds[0] + np.log(prior / (1 - prior)))))
     for low in (0.1, 0.3, 0.5, 0.7):
@@ -147,7 +147,7 @@ def test_each_data_set_is_read_by_its_own_spread():
     """The same faces measured with twice the noise say less."""
     scores, expressions, _ = _made_faces(2)
     noisy = scores + np.random.default_rng(3).normal(0, 2, scores.shape)
-    fitted = fit_evidence([(scores, expressions), (noisy, expressions)], "basic")
+    fitted = fit_evidence([MeasuredFaces(scores, expressions), MeasuredFaces(noisy, expressions)], "basic")
     assert fitted.log_odds[1].std() < 0.8 * fitted.log_odds[0].std()
 
 
@@ -157,17 +157,36 @@ def test_the_fitted_prior_stays_in_the_ranges_of_the_knowledge(vocabulary):
     levels = facs.prior_levels(vocabulary)
     rng = np.random.default_rng(4)
     expressions = np.eye(len(levels))[rng.integers(0, len(levels) - 1, 300)]  # the last class has no face
-    prior = fit_evidence([(rng.normal(size=(300, 17)), expressions)], vocabulary).prior
+    prior = fit_evidence([MeasuredFaces(rng.normal(size=(300, 17)), expressions)], vocabulary).prior
     for row, wanted in zip(prior, levels, strict=True):
         assert all(level.low <= value <= level.high for value, level in zip(row, wanted, strict=True))
     np.testing.assert_allclose(prior[-1], _known_shares(vocabulary)[-1])
     assert prior[_named(vocabulary) == 0].max() <= 0.1
 
 
+def test_an_au_that_is_certain_has_the_prior_that_the_faces_show_however_rare_the_knowledge_calls_it():
+    """Lips are parted on half of the neutral faces; the knowledge names AU 25 for none of them."""
+    scores, expressions, units = _made_faces(6)
+    column, neutral = _column(25), expressions[:, _row("neutral")] == 1
+    parted = units.copy()
+    parted[neutral, column] = np.arange(neutral.sum()) % 2
+    scores[:, column] += 3.0 * (parted[:, column] - units[:, column].astype(float))
+    shown = np.full(scores.shape, np.nan)
+    shown[:, column] = parted[:, column]
+    guessed, told = (fit_evidence([MeasuredFaces(scores, expressions, known)], "basic") for known in (None, shown))
+    assert guessed.prior[_row("neutral"), column] <= 0.1
+    assert told.prior[_row("neutral"), column] == pytest.approx(0.5, abs=0.01)
+    others = [i for i in range(17) if i != column]
+    np.testing.assert_allclose(told.prior[:, others], guessed.prior[:, others], atol=0.02)
+    prior = expressions @ told.prior
+    said = told.log_odds[0][:, column] + np.log(prior / (1 - prior))[:, column]
+    assert ((said > 0) == parted[:, column])[neutral].mean() > 0.9
+
+
 def test_more_score_is_never_less_evidence_even_of_an_au_that_scores_do_not_tell():
     rng = np.random.default_rng(5)
     scores, expressions = rng.normal(size=(500, 17)), np.eye(7)[rng.integers(0, 7, 500)]
-    (odds,) = fit_evidence([(scores, expressions)], "basic").log_odds
+    (odds,) = fit_evidence([MeasuredFaces(scores, expressions)], "basic").log_odds
     for i in range(17):
         order = np.argsort(scores[:, i])
         assert (np.diff(odds[order, i]) >= 0).all()

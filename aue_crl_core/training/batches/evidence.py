@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aue_crl_core.data.au_evidence import INTENSITY_UNITS, raw_scores, strengths
+from aue_crl_core.data.appearance import appearance_scores, gradients
+from aue_crl_core.data.au_evidence import INTENSITY_UNITS, raw_scores, shown_for_certain, standard, strengths
 from aue_crl_core.data.dataset import UnitOdds, label_distribution
 from aue_crl_core.data.face_mesh import MODEL_REMEDY
 from aue_crl_core.data.index import DatasetIndex, Record
 from aue_crl_core.dynamics.neutral import NEUTRAL
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import ACTION_UNITS
-from aue_crl_core.knowledge import fit_evidence
+from aue_crl_core.knowledge import FittedEvidence, MeasuredFaces, fit_evidence
+from aue_crl_core.media.reading.pixels import load_image
 
 _LEAST_FACES = 20
 """Of an index: fewer tell nothing of how its measurements are spread."""
@@ -79,16 +82,58 @@ def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
         DatasetError: see `check_evidence`.
     """
     check_evidence(indices)
-    keys, datasets = [], []
+    keys, datasets, skins = [], [], []
     for index in indices:
         known = measured(index)
         if len(known) < _LEAST_FACES:
             continue
-        scores = raw_scores(*_measurements(known))
+        blendshapes, distances = _measurements(known)
         targets = np.array([label_distribution(r, len(index.classes)) for r in known])
-        datasets.append((scores, targets))
+        datasets.append(MeasuredFaces(raw_scores(blendshapes, distances), targets, shown_for_certain(distances)))
+        skins.append(_gradients(index, known))
         keys.append([(index.root, r.image) for r in known])
-    fitted = fit_evidence(datasets, indices[0].vocabulary)
+    vocabulary = indices[0].vocabulary
+    fitted = fit_evidence(_with_skin(datasets, skins, fit_evidence(datasets, vocabulary)), vocabulary)
     rows = (row for odds in fitted.log_odds for row in odds)
     names = (name for faces in keys for name in faces)
     return ActionUnitEvidence(dict(zip(names, rows, strict=True)), fitted.prior)
+
+
+def _gradients(index: DatasetIndex, records: Sequence[Record]) -> list[NDArray[np.float16] | None]:
+    """What the skin of each face looks like (see `appearance.gradients`); None for a face without points."""
+
+    def of(record: Record) -> NDArray[np.float16] | None:
+        if record.points is None:
+            return None
+        return gradients(load_image(index.path(record)), np.reshape(record.points, (-1, 2))).astype(np.float16)
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(of, records))
+
+
+def _with_skin(
+    datasets: Sequence[MeasuredFaces], skins: Sequence[Sequence[NDArray[np.float16] | None]], fitted: FittedEvidence
+) -> list[MeasuredFaces]:
+    """The datasets with what the skin shows (see `appearance`) added to the scores, as much of it as of the mesh.
+
+    The skin learns of all faces together; as the mesh's, its scores have mean 0 and deviation 1 in each dataset. Faces
+    without points keep the mesh's.
+    """
+    seen = [np.array([skin is not None for skin in faces], dtype=bool) for faces in skins]
+    if not any(map(np.any, seen)):
+        return list(datasets)
+    shares = [
+        faces.present(faces.probabilities(odds, fitted.prior))
+        for faces, odds in zip(datasets, fitted.log_odds, strict=True)
+    ]
+    known = np.concatenate([share[with_skin] for share, with_skin in zip(shares, seen, strict=True)])
+    shown = appearance_scores([skin for faces in skins for skin in faces if skin is not None], known)
+    ends = np.cumsum([with_skin.sum() for with_skin in seen])
+    both = []
+    for faces, with_skin, end in zip(datasets, seen, ends, strict=True):
+        scores, part = faces.scores.copy(), slice(end - with_skin.sum(), end)
+        for unit, score in shown.items():
+            column = ACTION_UNITS.index(unit)
+            scores[with_skin, column] = standard(scores[with_skin, column] + standard(score[part]))
+        both.append(faces._replace(scores=scores))
+    return both

@@ -24,7 +24,8 @@ STATE_FILE = "state.safetensors"
 class Progress:
     """How far a stage is: `epoch` is the next one to run; `best` the best score so far, `since_best` epochs ago.
 
-    `figures`: what validation said after the last epoch. `license` and `initialised_from`: see `CheckpointInfo`.
+    `figures`: what validation said after the last epoch; `kept`: what is said of the start and still true. `license`
+    and `initialised_from`: see `CheckpointInfo`.
     """
 
     stage: str
@@ -32,6 +33,7 @@ class Progress:
     best: float | None = None
     since_best: int = 0
     figures: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     license: str = "Apache-2.0"
     initialised_from: str = ""
     ema_steps: int = 0

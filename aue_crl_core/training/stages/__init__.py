@@ -1,8 +1,8 @@
 """The training stages as a table: what is trained, what it minimises, and what counts as better.
 
 The paper's three are `expression`, `action_unit` and `fusion`; `joint` takes the place of the last two in networks
-whose knowledge is `odds` (see `ModelConfig`); `landmark` trains the net that finds the face points, which the paper
-took from a tool. A stage is one file and one line here.
+whose knowledge is `odds` (see `ModelConfig`), and `evidence` repeats its last part alone; `landmark` trains the net
+that finds the face points, which the paper took from a tool. A stage is one file and one line here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from aue_crl_core.config import Knowledge, ModelConfig
 from aue_crl_core.training.config import StageName
-from aue_crl_core.training.stages import action_unit, expression, fusion, joint, landmark, method
+from aue_crl_core.training.stages import action_unit, evidence, expression, fusion, joint, landmark, method
 from aue_crl_core.training.stages.stage import FeatureBatch, Inputs, Losses, Setting, Stage
 
 __all__ = [
@@ -32,6 +32,7 @@ STAGES: Final[dict[StageName, Stage]] = {
     "action_unit": action_unit.STAGE,
     "fusion": fusion.STAGE,
     "joint": joint.STAGE,
+    "evidence": evidence.STAGE,
 }
 """All stages, the earlier ones first."""
 

@@ -82,6 +82,8 @@ class Stage:
     """Whether the trunk's part up to its stride-4 map stays frozen."""
     calibrated: bool = False
     """Whether its checkpoint is calibrated."""
+    keeps_expressions: bool = False
+    """Whether the expressions stay those of the weights that it starts from, and what was measured of them holds."""
     criterion: Callable[[ModelConfig], nn.Module] = lambda config: nn.Identity()
     """What its loss has a state of, such as the centres of classes; used in training only."""
 

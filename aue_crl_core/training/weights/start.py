@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,12 +21,16 @@ from aue_crl_core.training.stages import STAGES, sequence
 
 
 class Start(NamedTuple):
-    """What a stage begins with: the prior's table where an earlier stage has trained it, and what to say of it all."""
+    """What a stage begins with: the prior's table where an earlier stage has trained it, and what to say of it all.
+
+    `metrics`: what its checkpoint says of it.
+    """
 
     network: FaceNetwork
     prior: torch.Tensor | None = None
     license: str = "Apache-2.0"
     initialised_from: str = ""
+    metrics: Mapping[str, Any] = MappingProxyType({})
 
 
 def starting_weights(
@@ -44,7 +49,7 @@ def starting_weights(
         check_same_model(path, info, config)
         prior = None if info.prior is None else torch.tensor(info.prior)
         origin = info.initialised_from if path != init else "; ".join(filter(None, (path.name, info.initialised_from)))
-        start = Start(network, prior, info.license, origin)
+        start = Start(network, prior, info.license, origin, info.metrics)
     else:
         start = Start(build_network(config.network()))
     if landmarks is None and "landmark" in finished:

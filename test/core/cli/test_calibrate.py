@@ -11,6 +11,7 @@ from invoked import run  # noqa: E402
 
 from aue_crl_core.checkpoint import load_network  # noqa: E402
 from aue_crl_core.cli import calibrate  # noqa: E402
+from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
 from aue_crl_core.errors import ConfigError, DatasetError  # noqa: E402
 
@@ -43,6 +44,30 @@ def test_the_more_rare_expressions_are_favoured_the_surer_they_are_said(fer_inde
         )
     plain, balanced = biases
     assert balanced["disgust"] - balanced["neutral"] > plain["disgust"] - plain["neutral"] + 0.5
+
+
+def test_codes_of_people_set_the_aus_alone(fer_index, tmp_path):
+    """Sixty faces, of every second of which somebody says that the chin is raised."""
+    output, table = tmp_path / "mine.safetensors", tmp_path / "codes.csv"
+    images = [r.image for r in DatasetIndex.read(fer_index).records if r.learnable and r.split in ("train", "valid")]
+    rows = [f"{image},{n % 2}" for n, image in enumerate(images[:80])]
+    table.write_text("\n".join(["image,AU17", *rows]) + "\n", encoding="utf-8")
+    text = run(calibrate, "--data", fer_index, "--output", output, "--au-codes", table, "--no-expressions")
+    assert "AU17, coded as there in 40 of 80 faces: evidence x" in text
+    assert "right on" not in text
+    before, after = (load_network(path)[0].state_dict() for path in (find_weights("edge", "torch"), output))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    head = "action_unit_branch.evidence.classifier"
+    assert changed == {f"{head}.weight", f"{head}.bias", "prior_odds.table"}
+
+
+def test_codes_of_too_few_faces_are_said_to_be_too_few(fer_index, tmp_path):
+    table = tmp_path / "codes.csv"
+    table.write_text("image,AU17\nx.png,1\n", encoding="utf-8")
+    text = run(
+        calibrate, "--data", fer_index, "--output", tmp_path / "m.safetensors", "--au-codes", table, "--no-expressions"
+    )
+    assert "has 30 faces with it and 30 without" in text
 
 
 @pytest.mark.parametrize(

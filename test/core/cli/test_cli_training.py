@@ -202,7 +202,7 @@ def test_train_names_what_differs_from_the_run_in_the_directory(index, settings,
 
 def test_train_refuses_an_unknown_stage_and_model(index, tmp_path):
     with pytest.raises(
-        ConfigError, match="--stage must be one of landmark, expression, action_unit, fusion, joint, all"
+        ConfigError, match="--stage must be one of landmark, expression, action_unit, fusion, joint, evidence, all"
     ):
         run(train, "--data", index, "--output", tmp_path / "run", "--stage", "em")
     with pytest.raises(ConfigError, match="model must be one of resnet101"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, raw_scores, strengths
+from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, raw_scores, shown_for_certain, strengths
 from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES, MESH_POINTS, distances
 from aue_crl_core.facs import ACTION_UNITS
 
@@ -76,6 +76,19 @@ def test_a_drawn_face_that_moves_gets_the_au_that_moves_it(vertices, step, more,
         assert changed[ACTION_UNITS.index(unit)] - still[ACTION_UNITS.index(unit)] > 0.5
     for unit in less:
         assert changed[ACTION_UNITS.index(unit)] - still[ACTION_UNITS.index(unit)] < -0.3
+
+
+def test_lips_that_part_by_so_many_pixels_are_parted_on_any_face():
+    """90 pixels lie between the outer eye corners: 4 are too few, 5 enough. No other AU is told by a distance alone."""
+    parted = []
+    for step in (0, 4, 5, 20):
+        moved = MESH.copy()
+        moved[14] += (0, step, 0)
+        parted.append(distances(moved, np.eye(3)))
+    shown = shown_for_certain(np.array(parted))
+    column = ACTION_UNITS.index(25)
+    np.testing.assert_array_equal(shown[:, column], [0, 0, 1, 1])
+    assert np.isnan(np.delete(shown, column, axis=1)).all()
 
 
 def test_the_strength_of_an_au_grows_evenly_with_what_moves():

@@ -11,8 +11,10 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 
 from aue_crl_core.checkpoint import load_network, read_prior  # noqa: E402
+from aue_crl_core.data.appearance import PARTS  # noqa: E402
 from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES  # noqa: E402
 from aue_crl_core.errors import DatasetError, TrainingError  # noqa: E402
+from aue_crl_core.facs import ACTION_UNITS  # noqa: E402
 from aue_crl_core.losses import evidence_loss, posterior_loss  # noqa: E402
 from aue_crl_core.training.batches.evidence import action_unit_evidence  # noqa: E402
 from aue_crl_core.training.batches.loading import datasets, make_loader  # noqa: E402
@@ -76,6 +78,47 @@ def test_the_same_run_resumed_has_the_same_weights(run, config, measured, shippe
     train(config, [measured], tmp_path, ("joint",), landmarks=shipped, resume=True)
     one, other = load_file(run / "joint.safetensors"), load_file(tmp_path / "joint.safetensors")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_evidence_alone_is_learned_again_and_no_expression_changes(run, config, measured, tmp_path):
+    again = dataclasses.replace(config, evidence=config.joint)
+    train(again, [measured], tmp_path, ("evidence",), init=run / "joint.safetensors")
+    before, after = (load_file(path) for path in (run / "joint.safetensors", tmp_path / "evidence.safetensors"))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed
+    assert all(name.startswith("action_unit_branch.evidence.") for name in changed)
+    (old, _), (new, info) = (
+        load_network(path) for path in (run / "joint.safetensors", tmp_path / "evidence.safetensors")
+    )
+    images, points = torch.randn(2, 3, 64, 64), torch.rand(2, 68, 2) * 64
+    with torch.no_grad():
+        one, other = old.eval()(images, points), new.eval()(images, points)
+    for name in ("expression_logits", "fused_logits", "attention"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+    assert not torch.equal(one.action_unit_probabilities, other.action_unit_probabilities)
+    assert info.stage == "evidence"
+    said = load_network(run / "joint.safetensors")[1].metrics
+    assert info.metrics["accuracy"] == said["accuracy"]
+    assert info.metrics["fused_temperature"] == said["fused_temperature"]
+
+
+def test_the_skin_of_faces_with_points_counts_as_much_as_the_mesh(measured):
+    """The faces without points keep what the mesh says of them."""
+    points = np.random.default_rng(1).uniform(8, 40, (len(measured.records), 68, 2))
+    with_points = dataclasses.replace(
+        measured,
+        records=tuple(
+            dataclasses.replace(r, points=p.astype(np.float32)) for r, p in zip(measured.records, points, strict=True)
+        ),
+    )
+    plain, both = action_unit_evidence([measured]), action_unit_evidence([with_points])
+    assert plain.log_odds.keys() == both.log_odds.keys()
+    mesh, all_of_it = (np.array(list(found.log_odds.values())) for found in (plain, both))
+    for unit in PARTS:
+        column = ACTION_UNITS.index(unit)
+        assert 0.3 < np.corrcoef(mesh[:, column], all_of_it[:, column])[0, 1] < 0.9999
+    for unit in set(ACTION_UNITS) - set(PARTS):
+        np.testing.assert_allclose(mesh[:, ACTION_UNITS.index(unit)], all_of_it[:, ACTION_UNITS.index(unit)], atol=1e-4)
 
 
 def test_batches_bring_the_evidence_of_their_faces_and_nan_for_those_without(run, config, measured):

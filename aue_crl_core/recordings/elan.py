@@ -15,6 +15,10 @@ from aue_crl_core.recordings.episodes import Episode
 _SCHEMA: Final = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _TYPE: Final = "aue_crl"
+NOTE: Final = (
+    "as aue-crl report wrote it; ELAN leaves this line out when it saves, and no report replaces the file then"
+)
+"""Stands in the file's head."""
 
 
 def eaf(found: Sequence[Episode], media: Path | None = None) -> str:
@@ -62,6 +66,7 @@ def eaf(found: Sequence[Episode], media: Path | None = None) -> str:
             ET.SubElement(annotation, "ANNOTATION_VALUE").text = episode.what
     kind = {"LINGUISTIC_TYPE_ID": _TYPE, "TIME_ALIGNABLE": "true", "GRAPHIC_REFERENCES": "false"}
     ET.SubElement(root, "LINGUISTIC_TYPE", kind)
+    root.insert(0, ET.Comment(NOTE))
     ET.indent(root)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from aue_crl_core.config import require
+from aue_crl_core.errors import ConfigError
 from aue_crl_core.pages.page import write_whole
-from aue_crl_core.recordings.elan import eaf
+from aue_crl_core.recordings.elan import NOTE, eaf
 from aue_crl_core.recordings.episodes import episodes
 from aue_crl_core.recordings.page import recording_page
 from aue_crl_core.recordings.recording import Film, Recording
 from aue_crl_core.recordings.tables import episodes_csv, faces_csv, openface_csv
+
+_HEAD: Final = 4096
 
 
 def write_report(
@@ -21,7 +26,7 @@ def write_report(
 
     Args:
         recording: what was read.
-        path: the page, `NAME.html`; missing folders are made, files of an older report are replaced.
+        path: the page, `NAME.html`; missing folders are made, files of an older report are replaced, others are not.
         film: where the one film of the recording is; None: where its rows say, as seen from here or from their table.
         pixels: show faces at peaks, of the films and images that are there; None: not of a private recording.
         openface: write `NAME.openface.csv` too.
@@ -30,7 +35,8 @@ def write_report(
         The files, the page first.
 
     Raises:
-        ConfigError: another suffix than .html, or `film` of a recording that has several.
+        ConfigError: another suffix than .html, `film` of a recording that has several, or a file beside the page that
+            no report wrote, as it is: the rows themselves, the events of `run --events`, an annotation changed in ELAN.
         MissingDependencyError: matplotlib is not installed.
         OutputError: a file cannot be written.
     """
@@ -50,8 +56,25 @@ def write_report(
         inside = [event for event in events if event.source == shown.source]
         texts[path.with_suffix(f"{name}.eaf")] = eaf(inside, files.get(shown.source))
     for file, text in texts.items():
+        if file != path and not _may_replace(file, text):
+            raise ConfigError(
+                f"--output {path} would replace {file}, which no report wrote as it is; name another page"
+            )
+    for file, text in texts.items():
         write_whole(file, text)
     return list(texts)
+
+
+def _may_replace(file: Path, text: str) -> bool:
+    """Whether a file is not there, or was written by a report: a table's last columns and ELAN's note tell."""
+    if not file.exists():
+        return True
+    with contextlib.suppress(OSError, UnicodeDecodeError), file.open(encoding="utf-8") as there:
+        if file.suffix == ".eaf":
+            return NOTE in there.read(_HEAD)
+        first, wanted = there.readline(), text.splitlines()[0]
+        return first.rstrip().split(",")[-2:] == wanted.split(",")[-2:]
+    return False
 
 
 def _files(recording: Recording, film: Path | None) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import fields, replace
 
@@ -105,6 +106,42 @@ def test_what_cannot_be_is_refused(recording, write_rows, tmp_path):
         write_report(recording, tmp_path / "report.pdf")
     with pytest.raises(ConfigError, match="--film must be a file"):
         write_report(recording, tmp_path / "report.html", film=tmp_path / "absent.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("report.faces.csv", "source,frame,time_s,face_id,x_67,y_67\nfilm.mp4,0,0,f1,1,2\n"),
+        ("report.events.csv", "source,frame,time_s,kind,began_s,peaked_s\nfilm.mp4,0,0,expression,0,0\n"),
+        ("report.openface.csv", "frame, face_id, AU45_r, AU45_c\n1,0,0,0\n"),
+        (
+            "report.eaf",
+            '<?xml version="1.0"?>\n<ANNOTATION_DOCUMENT AUTHOR="aue_crl 0.1.0">my own tier</ANNOTATION_DOCUMENT>\n',
+        ),
+        ("report.eaf", b"\xff\xfe"),
+        ("report.events.csv", ""),
+    ],
+)
+def test_what_no_report_wrote_is_never_replaced(recording, tmp_path, name, content):
+    """The rows themselves, the events of a run, OpenFace's own table, an annotation that somebody went on with."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    kept = folder / name
+    kept.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = kept.read_bytes()
+    with pytest.raises(ConfigError, match=rf"would replace .*{re.escape(name)}, which no report wrote as it is"):
+        write_report(recording, folder / "report.html", openface=True)
+    assert kept.read_bytes() == before
+    assert [*folder.iterdir()] == [kept]
+
+
+def test_files_of_an_older_report_are_replaced(recording, tmp_path):
+    for _ in range(2):
+        written = write_report(recording, tmp_path / "out" / "report.html", openface=True)
+    assert {file.name for file in written} == {
+        *("report.html", "report.faces.csv", "report.events.csv", "report.openface.csv", "report.eaf")
+    }
+    assert {*(tmp_path / "out").iterdir()} == {*written}
 
 
 def test_the_command_shows_no_pixels_where_that_is_asked_for(write_rows, photograph, tmp_path, capsys, read_page):

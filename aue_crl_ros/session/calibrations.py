@@ -19,7 +19,8 @@ LARGEST: Final = ""
 SILENT_S: Final = 5.0
 """A calibration whose face has sent no image for so long, on the steady clock, has failed."""
 _MUCH: Final = 1.5
-"""Action units whose log-odds are lowered by more are named: at rest they were more than one in four."""
+"""Action units whose log-odds are lowered by more are named: at rest they were more than one in four (of AUs 1, 4 and
+26, which other faces show at rest as well, more than that)."""
 
 
 @dataclass(frozen=True, slots=True)

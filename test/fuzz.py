@@ -213,17 +213,21 @@ def parquet() -> Target:
 
 
 def annotations() -> Target:
-    """Text files of the datasets: rows of FER+, points, lists of images."""
+    """Text files of the datasets: rows of FER+, points, lists of images, AUs as coders see them."""
     from aue_crl_core.data.annotations import read_ids, read_points, read_rows
+    from aue_crl_core.data.au_labels import read_codes
     from aue_crl_core.errors import DatasetError
 
     def read(path: Path) -> None:
-        for reader in (lambda path: list(read_rows(path)), read_points, read_ids):
+        for reader in (lambda path: list(read_rows(path)), read_points, read_ids, read_codes):
             with suppress(DatasetError):
                 reader(path)
 
     points = "\n".join(f"{i} {i}.5" for i in range(68)).encode()
-    return Target(file("fuzz.txt", read), (DatasetError,), (points, b"a/0001\nb/2\n", b'a,"(0, 0, 48, 48)",4,0\n'))
+    codes = b"image,AU1,AU4\na.jpg,1,0.5\n"
+    return Target(
+        file("fuzz.txt", read), (DatasetError,), (points, b"a/0001\nb/2\n", b'a,"(0, 0, 48, 48)",4,0\n', codes)
+    )
 
 
 def recording() -> Target:

@@ -43,6 +43,9 @@ def paired_bootstrap(ours: ArrayLike, theirs: ArrayLike, seed: int = 0) -> Diffe
         raise DatasetError(f"two scores of the same N images are compared, N at least 1, got {a.shape} and {b.shape}")
     # Differences of shares take few values: how often each is drawn says all about a draw.
     values, counts = np.unique(np.round(a - b, 12), return_counts=True)
+    if (values.tolist(), counts.tolist()) < ((-values[::-1]).tolist(), counts[::-1].tolist()):
+        mean, low, high, p = paired_bootstrap(b, a, seed)  # the same draws, whichever of the two is named first
+        return Difference(-mean, -high, -low, p)
     drawn = np.random.default_rng(seed).multinomial(len(a), counts / len(a), RESAMPLES) @ values / len(a)
     drawn = np.round(drawn, 12)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

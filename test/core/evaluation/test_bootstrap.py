@@ -59,7 +59,7 @@ def test_the_order_of_images_is_nothing_and_that_of_methods_a_sign(rows, random)
     other = paired_bootstrap(theirs, ours)
     assert other.mean == pytest.approx(-found.mean)
     np.testing.assert_allclose((other.low, other.high), (-found.high, -found.low), atol=0.02 + 2 / len(rows))
-    assert other.p == pytest.approx(found.p, abs=0.04)
+    assert other.p == found.p
 
 
 @given(st.lists(shares, min_size=1, max_size=30))

@@ -56,11 +56,17 @@ their opening and the jaw (25, 26) the mesh sees more; of the lips themselves (1
 
 _DRAWN_TO_0: Final = 0.07
 """The ridge's penalty, in faces: so much of their number."""
+_LEAST_SPREAD: Final = 0.5
+_AT_ONCE: Final = 8192
+"""Faces whose cells are numbers of 32 bits at a time."""
 
 
-def gradients(image: Image, points: Points) -> NDArray[np.float32]:
-    """Oriented gradients of a face, float32 `CELLS`x`CELLS`x`CHANNELS` in [0, 0.4]: HxWx3 uint8 RGB and 68x2 points in
-    its pixels, brought into one frame by the points that expressions hardly move."""
+def gradients(image: Image, points: Points) -> NDArray[np.uint8]:
+    """Oriented gradients of a face, uint8 `CELLS`x`CELLS`x`CHANNELS`: HxWx3 uint8 RGB and 68x2 points in its pixels,
+    brought into one frame by the points that expressions hardly move.
+
+    Each is its share of all edges in the cells around, 255 for 0.4 and more.
+    """
     side = CELLS * _CELL_PX
     grey = cv2.cvtColor(cut(image, _to_image(points), side), cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), _BLUR)
@@ -74,9 +80,8 @@ def gradients(image: Image, points: Points) -> NDArray[np.float32]:
     cells = cv2.GaussianBlur(cells.reshape(CELLS, CELLS, signed), (3, 3), _BLUR)
     half = cells[..., : signed // 2] + cells[..., signed // 2 :]
     around = cv2.blur(np.square(half).sum(axis=2), (3, 3), borderType=cv2.BORDER_REPLICATE)
-    return np.minimum(
-        np.concatenate([cells, half], axis=2) / (np.sqrt(np.maximum(around, 0))[..., None] + 1e-2), _STRONGEST
-    )
+    shares = np.concatenate([cells, half], axis=2) / (np.sqrt(np.maximum(around, 0))[..., None] + 1e-2)
+    return np.round(np.minimum(shares / _STRONGEST, 1) * 255).astype(np.uint8)
 
 
 def _to_image(points: Points) -> NDArray[np.float64]:
@@ -91,27 +96,41 @@ def _to_image(points: Points) -> NDArray[np.float64]:
 
 
 def appearance_scores(
-    faces: Sequence[NDArray[np.floating]], shares: NDArray[np.floating]
+    faces: Sequence[NDArray[np.uint8]], shares: NDArray[np.floating]
 ) -> dict[int, NDArray[np.float64]]:
     """How much the skin of N faces speaks for each AU of `PARTS`: AU -> float64 N.
 
     `faces`: N times what `gradients` gives; `shares` Nx17 in [0, 1], how likely each AU is on them otherwise, in the
     order of `ACTION_UNITS`. Each score is the ridge regression of the latter on the cells of the AU's part.
     """
-    stacked = np.asarray(faces, dtype=np.float16)
+    stacked = np.asarray(faces, dtype=np.uint8)
     found = {}
     for part in dict.fromkeys(map(_name, PARTS.values())):
         units = [unit for unit, cells in PARTS.items() if _name(cells) == part]
-        columns = stacked[(slice(None), *PARTS[units[0]])].reshape(len(stacked), -1).astype(np.float32)
-        columns -= columns.mean(axis=0)
-        columns /= columns.std(axis=0) + 1e-3
-        wanted = np.asarray(shares, np.float32)[:, [ACTION_UNITS.index(unit) for unit in units]]
-        products = (columns.T @ columns).astype(np.float64)
-        products[np.diag_indices(len(products))] += _DRAWN_TO_0 * len(columns)
-        weights = np.linalg.solve(products, columns.T @ (wanted - wanted.mean(axis=0)))
-        for unit, score in zip(units, (columns @ weights.astype(np.float32)).T, strict=True):
-            found[unit] = score.astype(np.float64)
+        wanted = np.asarray(shares, np.float64)[:, [ACTION_UNITS.index(unit) for unit in units]]
+        for unit, score in zip(units, _ridge(stacked[(slice(None), *PARTS[units[0]])], wanted).T, strict=True):
+            found[unit] = score
     return found
+
+
+def _ridge(cells: NDArray[np.uint8], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a linear map of N faces' cells, fitted to `wanted` NxU, says of them: NxU, without the mean."""
+    flat = cells.reshape(len(cells), -1)
+    mean, spread = flat.mean(axis=0), flat.std(axis=0) + _LEAST_SPREAD
+
+    def columns(start: int) -> NDArray[np.float32]:
+        return ((flat[start : start + _AT_ONCE] - mean) / spread).astype(np.float32)
+
+    starts = range(0, len(flat), _AT_ONCE)
+    aims = (wanted - wanted.mean(axis=0)).astype(np.float32)
+    products = np.diag(np.full(flat.shape[1], _DRAWN_TO_0 * len(flat)))
+    agreement = np.zeros((flat.shape[1], aims.shape[1]))
+    for start in starts:
+        some = columns(start)
+        products += some.T @ some
+        agreement += some.T @ aims[start : start + _AT_ONCE]
+    weights = np.linalg.solve(products, agreement).astype(np.float32)
+    return np.concatenate([columns(start) @ weights for start in starts]).astype(np.float64)
 
 
 def _name(part: _Part) -> tuple[int, int, int, int]:

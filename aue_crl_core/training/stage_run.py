@@ -80,7 +80,8 @@ class StageRun:
             with torch.no_grad():
                 prior.table.copy_(start.prior)
         self._keep_prior = stage.trains_prior or start.prior is not None
-        evidence = action_unit_evidence(context.indices) if stage.knowledge == "odds" else None
+        learns_evidence = stage.knowledge == "odds"
+        evidence = processes.share(lambda: action_unit_evidence(context.indices)) if learns_evidence else None
         if evidence is not None:
             network.prior_odds.table.copy_(torch.from_numpy(evidence.prior))
         sets = datasets(stage.name, network, context.indices, config, evidence)

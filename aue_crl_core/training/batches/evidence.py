@@ -99,20 +99,20 @@ def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
     return ActionUnitEvidence(dict(zip(names, rows, strict=True)), fitted.prior)
 
 
-def _gradients(index: DatasetIndex, records: Sequence[Record]) -> list[NDArray[np.float16] | None]:
+def _gradients(index: DatasetIndex, records: Sequence[Record]) -> list[NDArray[np.uint8] | None]:
     """What the skin of each face looks like (see `appearance.gradients`); None for a face without points."""
 
-    def of(record: Record) -> NDArray[np.float16] | None:
+    def of(record: Record) -> NDArray[np.uint8] | None:
         if record.points is None:
             return None
-        return gradients(load_image(index.path(record)), np.reshape(record.points, (-1, 2))).astype(np.float16)
+        return gradients(load_image(index.path(record)), np.reshape(record.points, (-1, 2)))
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(of, records))
 
 
 def _with_skin(
-    datasets: Sequence[MeasuredFaces], skins: Sequence[Sequence[NDArray[np.float16] | None]], fitted: FittedEvidence
+    datasets: Sequence[MeasuredFaces], skins: Sequence[Sequence[NDArray[np.uint8] | None]], fitted: FittedEvidence
 ) -> list[MeasuredFaces]:
     """The datasets with what the skin shows (see `appearance`) added to the scores, as much of it as of the mesh.
 

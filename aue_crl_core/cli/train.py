@@ -50,8 +50,8 @@ def command(
         str | None,
         typer.Option(
             metavar="CHECKPOINT|imagenet",
-            help="What to start from instead of random weights: a checkpoint, or torchvision's ImageNet weights for "
-            "the trunk of a resnet (downloaded unless they are in TORCH_HOME).",
+            help="What to start from instead of random weights: a checkpoint, a run's directory or a shipped name, or "
+            "torchvision's ImageNet weights for the trunk of a resnet (downloaded unless they are in TORCH_HOME).",
         ),
     ] = None,
     landmarks: Annotated[
@@ -72,6 +72,7 @@ def command(
     """
     from aue_crl_core.cli.training_progress import TrainingProgress
     from aue_crl_core.data.index import DatasetIndex
+    from aue_crl_core.engines import find_weights
 
     try:
         from aue_crl_core.training.processes.processes import launched_first
@@ -101,7 +102,7 @@ def command(
             output,
             stages,
             resume=resume,
-            init=init if init is None or init == INIT else Path(init),
+            init=init if init is None or init == INIT else find_weights(init, "torch"),
             landmarks=landmarks,
             device=device,
             reporter=progress,

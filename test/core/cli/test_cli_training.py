@@ -27,7 +27,7 @@ from aue_crl_core.cli import evaluate, export, prepare, train  # noqa: E402
 from aue_crl_core.cli.main import main  # noqa: E402
 from aue_crl_core.data.index import DatasetIndex  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
-from aue_crl_core.errors import AueCrlError, ConfigError, TrainingError  # noqa: E402
+from aue_crl_core.errors import AueCrlError, CheckpointError, ConfigError, TrainingError  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,15 @@ def test_a_validation_split_that_is_held_out_and_a_test_split_are_named(index, t
     text = run(train, "--data", tmp_path / "x.parquet", "--output", tmp_path / "run", *words)
     assert re.search(r"\(ferplus\): train \d+, valid \d+ \(held out from train\), test: not read", text)
     assert f"start: {shipped()}" in text
+
+
+def test_a_shipped_name_is_a_start_and_another_name_is_refused_with_those_that_there_are(index, tmp_path):
+    words = ("--data", index, "--output", tmp_path / "run", "--stage", "expression", "--model", "edge")
+    with pytest.raises(CheckpointError, match=r"must have the run's model 'edge' to start from, got 'mobilenet_v2'"):
+        run(train, *words, "--init", "edge")
+    with pytest.raises(CheckpointError, match=r"weights must be one of .*edge.*got 'nowhere'"):
+        run(train, *words, "--init", "nowhere")
+    assert not (tmp_path / "run").exists()
 
 
 def shipped() -> Path:

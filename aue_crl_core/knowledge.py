@@ -58,6 +58,16 @@ class LearnablePrior(nn.Module):
         return labels @ self.table if labels.is_floating_point() else self.table[labels]
 
 
+def prior_log_odds(expressions: Tensor, table: Tensor) -> Tensor:
+    """logit(expressions @ table): probabilities or distributions BxC and the prior CxU (or C) -> BxU (or B)."""
+    return log_odds(expressions @ table)
+
+
+def log_odds(shares: Tensor) -> Tensor:
+    """logit of shares in [0, 1], of the ends as of 1e-4 and 1 - 1e-4."""
+    return torch.logit(shares.clamp(_LEAST, 1 - _LEAST))
+
+
 class PriorOdds(nn.Module):
     """What the expression alone says of the action units, as log-odds, to be added to what the face's picture says.
 
@@ -74,7 +84,7 @@ class PriorOdds(nn.Module):
 
     def forward(self, expressions: Tensor) -> Tensor:
         """See the class."""
-        return torch.logit((expressions.float() @ self.table).clamp(_LEAST, 1 - _LEAST))
+        return prior_log_odds(expressions.float(), self.table)
 
 
 class MeasuredFaces(NamedTuple):

@@ -27,13 +27,13 @@ class Evidence:
     `sight`: whether geometry shows the AU (`seen`), shows what goes along with it (`partly`), or hardly shows it,
     because FACS knows it by wrinkles and bulges (`wrinkles`: the expression's prior has to say most of it).
     `sign`: the appearance change that the measurements stand for.
-    `begins`: (name, value) of a distance that shows the AU on any face from there on, whatever the face's shape.
+    `present_from`: (name, value) of a distance that shows the AU on any face from there on, whatever the face's shape.
     """
 
     measures: tuple[tuple[str, float], ...]
     sight: Sight
     sign: str
-    begins: tuple[str, float] | None = None
+    present_from: tuple[str, float] | None = None
 
 
 EVIDENCE: Final[dict[int, Evidence]] = {
@@ -112,7 +112,10 @@ EVIDENCE: Final[dict[int, Evidence]] = {
     ),
     24: Evidence((("mouthPress", 2), ("lips apart", -1)), "wrinkles", "presses the lips together"),
     25: Evidence(
-        (("lips apart", 2), ("lower lip below the nose", 0.5)), "seen", "parts the lips", begins=("lips apart", 0.05)
+        (("lips apart", 2), ("lower lip below the nose", 0.5)),
+        "seen",
+        "parts the lips",
+        present_from=("lips apart", 0.05),
     ),
     26: Evidence((("jawOpen", 2), ("chin below the nose", 1)), "seen", "drops the jaw"),
 }
@@ -137,14 +140,15 @@ def raw_scores(blendshapes: NDArray[np.floating], distances: NDArray[np.floating
     return _scores(ACTION_UNITS, blendshapes, distances, measurement)
 
 
-def shown_for_certain(distances: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Which AUs N faces show (1) or not (0) by a distance that tells by itself (`Evidence.begins`), float64 Nx17; NaN
-    for the other AUs. `distances` Nx22."""
+def present_by_distance(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Which AUs N faces show (1) or not (0) by a distance that tells by itself (`Evidence.present_from`), float64 Nx17;
+    NaN for the other AUs. `distances` Nx22, in distances of the outer eye corners."""
     shown = np.full((len(distances), len(ACTION_UNITS)), np.nan)
     for i, unit in enumerate(ACTION_UNITS):
-        begins = EVIDENCE[unit].begins
-        if begins is not None:
-            shown[:, i] = distances[:, _NAMES.index(begins[0])] >= begins[1]
+        threshold = EVIDENCE[unit].present_from
+        if threshold is not None:
+            name, least = threshold
+            shown[:, i] = distances[:, _NAMES.index(name)] >= least
     return shown
 
 

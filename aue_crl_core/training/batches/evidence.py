@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.data.appearance import appearance_scores, gradients
-from aue_crl_core.data.au_evidence import INTENSITY_UNITS, raw_scores, shown_for_certain, standard, strengths
+from aue_crl_core.data.au_evidence import INTENSITY_UNITS, present_by_distance, raw_scores, standard, strengths
 from aue_crl_core.data.dataset import UnitOdds, label_distribution
 from aue_crl_core.data.face_mesh import MODEL_REMEDY
 from aue_crl_core.data.index import DatasetIndex, Record
@@ -89,7 +89,7 @@ def action_unit_evidence(indices: Sequence[DatasetIndex]) -> ActionUnitEvidence:
             continue
         blendshapes, distances = _measurements(known)
         targets = np.array([label_distribution(r, len(index.classes)) for r in known])
-        datasets.append(MeasuredFaces(raw_scores(blendshapes, distances), targets, shown_for_certain(distances)))
+        datasets.append(MeasuredFaces(raw_scores(blendshapes, distances), targets, present_by_distance(distances)))
         skins.append(_gradients(index, known))
         keys.append([(index.root, r.image) for r in known])
     vocabulary = indices[0].vocabulary

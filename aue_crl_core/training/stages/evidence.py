@@ -25,16 +25,21 @@ def evidence_inputs(network: AueCrl, images: Tensor, sample: Sample) -> Inputs:
     return vectors.flatten(1), feature, points, expression_logits
 
 
-def evidence_stage_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
-    """The evidence of the AUs, and their probabilities, as in stage joint."""
-    regions, feature, points, expression_logits = inputs
-    logits, _ = network.action_unit_branch.evidence(regions, feature, points)
-    probabilities = network.unit_probabilities(logits.float(), expression_logits)
+def unit_losses(network: AueCrl, logits: Tensor, probabilities: Tensor, batch: Sample | FeatureBatch) -> Losses:
+    """How far the AUs' `logits` Bx17 are from the evidence, and their `probabilities` Bx17 from what evidence and the
+    label's prior say together."""
     posterior = torch.sigmoid(batch.evidence + network.prior_odds(batch.target))
     return {
         "evidence": 0.5 * evidence_loss(logits, batch.evidence),
         "action_unit": 0.5 * posterior_loss(probabilities, posterior),
     }
+
+
+def evidence_stage_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, setting: Setting) -> Losses:
+    """The evidence of the AUs, and their probabilities, as in stage joint."""
+    regions, feature, points, expression_logits = inputs
+    logits, _ = network.action_unit_branch.evidence(regions, feature, points)
+    return unit_losses(network, logits, network.unit_probabilities(logits.float(), expression_logits), batch)
 
 
 STAGE = Stage(

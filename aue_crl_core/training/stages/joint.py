@@ -8,12 +8,11 @@ it: on a CPU that is half of a step's time.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from aue_crl_core.data.dataset import Sample
-from aue_crl_core.losses import evidence_loss, posterior_loss
 from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.training.stages.evidence import unit_losses
 from aue_crl_core.training.stages.stage import (
     FeatureBatch,
     Inputs,
@@ -39,12 +38,10 @@ def joint_loss(network: AueCrl, inputs: Inputs, batch: Sample | FeatureBatch, se
     units = network.action_unit_branch(pyramid, points, feature)
     fused_logits, attention = network.fusion(feature, units.vectors)
     probabilities = network.unit_probabilities(units.logits, expression_logits.detach())
-    posterior = torch.sigmoid(batch.evidence + network.prior_odds(batch.target))
     return {
         "expression": balanced_cross_entropy(expression_logits, batch.target, setting),
         "fused": balanced_cross_entropy(fused_logits, batch.target, setting),
-        "evidence": 0.5 * evidence_loss(units.logits, batch.evidence),
-        "action_unit": 0.5 * posterior_loss(probabilities, posterior),
+        **unit_losses(network, units.logits, probabilities, batch),
         "pairwise": 0.05 * (pairwise_of_all_rows(attention, setting) + pairwise_of_all_rows(probabilities, setting)),
     }
 

@@ -9,7 +9,7 @@ the strongest hundredth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from aue_crl_core.data.index import DatasetIndex
 from aue_crl_core.evaluation.au_metrics import concordance
 from aue_crl_core.facs import ACTION_UNITS, MOST_INTENSITY
 from aue_crl_core.networks.aue_crl import AueCrl
+from aue_crl_core.networks.network import NetworkOutput
 from aue_crl_core.training.batches.evidence import measured, unit_strengths
 from aue_crl_core.training.batches.loading import make_loader
 from aue_crl_core.training.config import TrainConfig
@@ -114,16 +115,29 @@ def fit_intensities(
     return IntensityFit(len(hidden), agreement)
 
 
-@torch.no_grad()
+def read_evidence_layer(
+    network: AueCrl, loader: Iterable[Sample], device: str
+) -> Iterator[tuple[Tensor, NetworkOutput, Sample]]:
+    """Of each batch: what the layer says that the evidence is read from, float32 BxE, the network's output, and the
+    batch itself. Without gradient; the landmark net finds the points, as at run time."""
+    seen: list[Tensor] = []
+    hook = network.action_unit_branch.evidence.classifier.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].float())
+    )
+    try:
+        for sample in loader:
+            with torch.no_grad():
+                out = network(normalise(sample.image.to(device), network.config.preprocessing))
+            yield seen.pop(), out, sample
+    finally:
+        hook.remove()
+
+
 def _read(network: AueCrl, loader: Iterable[Sample], device: str) -> tuple[Tensor, Tensor]:
     """What the evidence's layer says of faces, float32 NxE, and how strong their AUs are, float32 NxI."""
-    seen: list[Tensor] = []
-    shown: list[Tensor] = []
-    head = network.action_unit_branch.evidence
-    hook = head.classifier.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float()))
-    for sample in loader:
-        network(normalise(sample.image.to(device), network.config.preprocessing))
+    seen, shown = [], []
+    for hidden, _, sample in read_evidence_layer(network, loader, device):
+        seen.append(hidden)
         shown.append(sample.evidence[:, _COLUMNS].to(device))
-    hook.remove()
     nothing = torch.zeros(0, 0, device=device)
     return (torch.cat(seen), torch.cat(shown)) if seen else (nothing, nothing)

@@ -63,7 +63,8 @@ def test_codes_of_people_set_the_aus_alone(fer_index, tmp_path):
 
 def test_codes_of_too_few_faces_are_said_to_be_too_few(fer_index, tmp_path):
     table = tmp_path / "codes.csv"
-    table.write_text("image,AU17\nx.png,1\n", encoding="utf-8")
+    image = next(r.image for r in DatasetIndex.read(fer_index).records if r.learnable and r.split == "train")
+    table.write_text(f"image,AU17\n{image},1\n", encoding="utf-8")
     text = run(
         calibrate, "--data", fer_index, "--output", tmp_path / "m.safetensors", "--au-codes", table, "--no-expressions"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, raw_scores, shown_for_certain, strengths
+from aue_crl_core.data.au_evidence import EVIDENCE, INTENSITY_UNITS, present_by_distance, raw_scores, strengths
 from aue_crl_core.data.face_mesh import BLENDSHAPES, DISTANCES, MESH_POINTS, distances
 from aue_crl_core.facs import ACTION_UNITS
 
@@ -85,7 +85,7 @@ def test_lips_that_part_by_so_many_pixels_are_parted_on_any_face():
         moved = MESH.copy()
         moved[14] += (0, step, 0)
         parted.append(distances(moved, np.eye(3)))
-    shown = shown_for_certain(np.array(parted))
+    shown = present_by_distance(np.array(parted))
     column = ACTION_UNITS.index(25)
     np.testing.assert_array_equal(shown[:, column], [0, 0, 1, 1])
     assert np.isnan(np.delete(shown, column, axis=1)).all()

@@ -8,10 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from aue_crl_core.checkpoint import load_network  # noqa: E402
+from aue_crl_core.checkpoint import CheckpointInfo, load_network, save_network  # noqa: E402
 from aue_crl_core.engines import find_weights  # noqa: E402
+from aue_crl_core.errors import ConfigError, DatasetError  # noqa: E402
 from aue_crl_core.facs import ACTION_UNITS  # noqa: E402
 from aue_crl_core.knowledge import PriorOdds  # noqa: E402
+from aue_crl_core.networks import build_network  # noqa: E402
 from aue_crl_core.training.weights import unit_calibration  # noqa: E402
 from aue_crl_core.training.weights.unit_calibration import (  # noqa: E402
     UnitCorrection,
@@ -109,13 +111,27 @@ def test_codes_of_a_checkpoints_faces_make_it_say_the_au_more_often(tiny_index, 
     assert after.action_unit_branch.evidence.classifier.bias[column].item() == pytest.approx(bias.item(), abs=1e-4)
 
 
-def test_too_few_codes_or_codes_of_other_images_change_nothing(tiny_index, tiny_config, checkpoint):
-    content = checkpoint.read_bytes()
-    assert calibrate_units(checkpoint, [tiny_index], {"another.png": {4: 1.0}}, tiny_config, "cpu") == {}
-    assert checkpoint.read_bytes() == content
+def test_too_few_codes_change_no_answer(tiny_index, tiny_config, checkpoint):
+    before = load_network(checkpoint)[0].state_dict()
     one = {tiny_index.records[0].image: {4: 1.0}}
     assert calibrate_units(checkpoint, [tiny_index], one, tiny_config, "cpu") == {}
-    assert load_network(checkpoint)[1].metrics.get("unit_corrections", {}) == {}
+    after = load_network(checkpoint)[0].state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def test_codes_of_other_images_are_refused_and_change_nothing(tiny_index, tiny_config, checkpoint):
+    content = checkpoint.read_bytes()
+    with pytest.raises(DatasetError, match=r"no coded image \(another\.png, \.\.\.\) is in splits train and valid"):
+        calibrate_units(checkpoint, [tiny_index], {"another.png": {4: 1.0}}, tiny_config, "cpu")
+    assert checkpoint.read_bytes() == content
+
+
+def test_a_network_without_evidence_has_nothing_to_weigh(tiny_index, tiny_config, tmp_path):
+    network = build_network(dataclasses.replace(tiny_config, knowledge="targets").network()).eval()
+    path = tmp_path / "paper.safetensors"
+    save_network(path, network, CheckpointInfo(network.config, "fusion"))
+    with pytest.raises(ConfigError, match=r"paper\.safetensors is of a network without evidence"):
+        calibrate_units(path, [tiny_index], {tiny_index.records[0].image: {4: 1.0}}, tiny_config, "cpu")
 
 
 def test_what_a_distance_tells_for_certain_needs_no_coder(tiny_index, tiny_config, checkpoint, monkeypatch):
@@ -130,4 +146,5 @@ def test_images_of_the_test_split_are_never_used(tiny_index, tiny_config, checkp
         tiny_index, records=tuple(dataclasses.replace(r, split="test") for r in tiny_index.records)
     )
     codes = {r.image: {4: float(n % 2)} for n, r in enumerate(hidden.records)}
-    assert calibrate_units(checkpoint, [hidden], codes, tiny_config, "cpu") == {}
+    with pytest.raises(DatasetError, match="no coded image"):
+        calibrate_units(checkpoint, [hidden], codes, tiny_config, "cpu")

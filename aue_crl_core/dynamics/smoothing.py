@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import require
+from aue_crl_core.dynamics.unrest import Unrest
 from aue_crl_core.facs import MOST_INTENSITY
 from aue_crl_core.types import FacePrediction
 
@@ -49,6 +50,7 @@ class _Estimate:
     units: NDArray[np.float64]
     intensities: NDArray[np.float64]
     label: str
+    unrest: Unrest
 
 
 class TemporalFilter:
@@ -57,10 +59,12 @@ class TemporalFilter:
     Probabilities p follow what is new by `dp/dt = (1 + (d / STRIKING)^2) / smoothing_s * (new - p)`, with d = |new - p|
     for each action unit (a fifth of it for an intensity), and the largest of these for all expressions: flicker is
     smoothed, and what happens to a face is followed at once (an idea of the 1 EUR filter; Casiez, Roussel & Vogel, CHI
-    2012). This is solved exactly over the time between the stamps of a face's good predictions, so the frame rate does
-    not matter. A `low_quality` prediction does not enter: the last good estimate is held. A time of 0 is no step; a
-    stamp that is earlier by less than `tolerance_s` (images out of order) is none either, by more (a bag that starts
-    over) begins the face anew.
+    2012). Where expressions go back and forth, as they do while a mouth speaks, they are followed less soon: `STRIKING`
+    and `smoothing_s` are 1 + `Unrest` times as large for them, and action units keep telling what moves. This is solved
+    exactly over the time between the stamps of a face's good predictions, so the frame rate does not matter. A
+    `low_quality` prediction does not enter: the last good estimate is held. A time of 0 is no step; a stamp that is
+    earlier by less than `tolerance_s` (images out of order) is none either, by more (a bag that starts over) begins the
+    face anew.
 
     `config` may be replaced at any time; the next prediction is filtered with it.
     """
@@ -105,11 +109,13 @@ class TemporalFilter:
         units = np.fromiter(prediction.action_units.values(), np.float64)
         intensities = np.fromiter(prediction.intensities.values(), np.float64)
         if old is None:
-            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression)
+            unrest = Unrest.beginning(expressions)
+            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression, unrest)
         elapsed_s = max(0.0, stamp_s - old.stamp_s)
-        fade = math.exp(-elapsed_s / self.config.smoothing_s) if self.config.smoothing_s > 0 else 0.0
+        slower = 1 + (old.unrest.update(expressions, elapsed_s) if elapsed_s > 0 else 0.0)
         gap = old.expressions - expressions
-        expressions = expressions + gap * _kept(np.abs(gap).max(), fade)
+        expressions = expressions + gap * _kept(np.abs(gap).max() / slower, self._fade(elapsed_s / slower))
+        fade = self._fade(elapsed_s)
         gap = old.units - units
         units = units + gap * _kept(np.abs(gap), fade)
         gap = old.intensities - intensities
@@ -118,7 +124,11 @@ class TemporalFilter:
         best = int(expressions.argmax())
         in_force = expressions[names.index(old.label)]
         label = names[best] if expressions[best] > in_force + self.config.hysteresis else old.label
-        return _Estimate(max(stamp_s, old.stamp_s), expressions, units, intensities, label)
+        return _Estimate(max(stamp_s, old.stamp_s), expressions, units, intensities, label, old.unrest)
+
+    def _fade(self, elapsed_s: float) -> float:
+        """What is left of a small change after that time."""
+        return math.exp(-elapsed_s / self.config.smoothing_s) if self.config.smoothing_s > 0 else 0.0
 
     def _read(self, prediction: FacePrediction, estimate: _Estimate) -> FacePrediction:
         probabilities = dict(zip(prediction.probabilities, estimate.expressions.tolist(), strict=True))

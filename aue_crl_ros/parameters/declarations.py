@@ -133,7 +133,8 @@ class Settings:
     )
     smoothing_s: float = _parameter(
         0.3,
-        "Time constant of the smoothing, seconds of the images' clock; 0: none. Large changes are followed sooner.",
+        "Time constant of the smoothing, seconds of the images' clock; 0: none. Large changes are followed sooner, "
+        "expressions that go back and forth (a mouth that speaks) later.",
         low=0,
         high=10,
     )

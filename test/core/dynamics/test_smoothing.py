@@ -97,6 +97,46 @@ def test_the_frame_rate_does_not_matter(steps, unit):
     assert after[0] == pytest.approx(after[1], abs=1e-9)
 
 
+def _speech(seconds: float, hz: float = 30) -> list[tuple[float, FacePrediction]]:
+    """Neutral, but for every third tenth of a second, in which the teeth show as if it smiled."""
+    neutral, teeth = _prediction({"neutral": 0.94}), _prediction({"happiness": 0.94}, units=1.0)
+    return [(i / hz, teeth if int(i / hz * 10) % 3 == 2 else neutral) for i in range(round(seconds * hz))]
+
+
+def test_a_mouth_that_speaks_does_not_change_the_expression_every_time_it_shows_teeth():
+    smooth = TemporalFilter()
+    faces = [(stamp, smooth.update(face, stamp)) for stamp, face in _speech(6)]
+    settled = [face for stamp, face in faces if stamp > 1.5]
+    assert {face.expression for face in settled} == {"neutral"}
+    assert {face.state for face in settled} == {"ok"}
+    assert max(face.action_units[25] for face in settled) > 0.85 > 0.15 > min(face.action_units[25] for face in settled)
+
+
+def test_what_lasts_is_told_of_one_who_speaks_too():
+    smooth = TemporalFilter()
+    for stamp, face in _speech(6):
+        smooth.update(face, stamp)
+    late = next(i for i in range(1, 60) if smooth.update(SAD, 6 + i / 30).expression == "sadness")
+    assert 0.1 < late / 30 <= 0.5
+
+
+def test_of_one_who_spoke_a_while_ago_a_change_is_told_as_soon_as_of_any_other():
+    probabilities = []
+    for before in (_speech(6), [(0.0, _speech(1)[0][1])]):
+        smooth = TemporalFilter()
+        for stamp, face in before:
+            smooth.update(face, stamp)
+        for i in range(300):
+            smooth.update(before[0][1], 6 + i / 30)
+        probabilities.append(smooth.update(SAD, 16.0).probabilities["sadness"])
+    assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-3)
+
+
+def test_without_smoothing_speech_is_told_as_it_is_read():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0))
+    assert all(smooth.update(face, stamp).expression == face.expression for stamp, face in _speech(3))
+
+
 distribution = st.lists(st.floats(0.01, 1), min_size=7, max_size=7).map(lambda v: [x / math.fsum(v) for x in v])
 
 

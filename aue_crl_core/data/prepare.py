@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from aue_crl_core.data.duplicates import Duplicates, find_duplicates, without_co
 from aue_crl_core.data.face_mesh import MeshEvidence
 from aue_crl_core.data.finders import FaceFinder, FoundFace
 from aue_crl_core.data.index import DatasetIndex, Record
+from aue_crl_core.data.layouts import no_faces
 from aue_crl_core.data.layouts.table import LAYOUTS, LayoutOptions, find_layout
 from aue_crl_core.errors import DatasetError, ImageError, OutputError
 from aue_crl_core.facs import NUM_POINTS
@@ -88,6 +89,7 @@ def prepare(
     if chosen.unpack is not None:
         root = chosen.unpack(root, output.resolve().with_suffix(".images"))
     records = list(chosen.records(root, options))
+    passed_over = chosen.passed_over(root)
     if root.is_file():
         root = root.parent
     wanted = [r for r in records if r.usable]
@@ -108,7 +110,7 @@ def prepare(
         merged = tuple(_merged(r, cache.get(r), name) if r.usable else r for r in records)
     index = DatasetIndex(layout, options.vocabulary or chosen.vocabulary, root, merged)
     duplicates = find_duplicates(index)
-    hints = tuple(_hints(index))
+    hints = (*_label_hints(index, passed_over), *_hints(index))
     if not any(r.usable for r in merged):
         why = f"the reason for {merged[0].image}: {merged[0].reason}" if merged else "its label list is empty"
         raise DatasetError("; ".join((f"no image under {root} can be used; {why}", *hints)))
@@ -116,6 +118,14 @@ def prepare(
         index = without_copies(index, duplicates)
     index.write(output)
     return PrepareReport(index, hits, tuple(r for r in index.records if r.reason), duplicates, hints)
+
+
+def _label_hints(index: DatasetIndex, passed_over: Sequence[str]) -> Iterator[str]:
+    unlabelled = all(r.label is None and r.action_units is None and r.reason is None for r in index.records)
+    if unlabelled and index.layout != no_faces.NAME:
+        yield "no image has a label, which train and evaluate need; a table has it in a column 'label' or 'expression'"
+    if passed_over:
+        yield f"nothing is read from the columns {', '.join(passed_over)}"
 
 
 def _hints(index: DatasetIndex) -> Iterator[str]:

@@ -3,7 +3,7 @@
 | column | is |
 |---|---|
 | `image` or `path` | the file, relative to the table's folder (or absolute) |
-| `label` | a class by name (see `names.EXPRESSIONS`) or by its number in the vocabulary; empty: none |
+| `label` or `expression` | a class by name (see `names.EXPRESSIONS`) or by number in the vocabulary; empty: none |
 | `split` | by name (see `names.SPLITS`), or your own; `train` where the column or the cell is empty |
 | `subject` or `person` | who it is: a person is held out as a whole |
 | `box`, or `x` `y` `w` `h` | the face in pixels |
@@ -12,7 +12,7 @@
 | `AU1`, `AU01`, `AU_1`, `AU01_c`, ... | 1 seen, 0 not seen; -1, 9 or empty: not labelled |
 
 Only the image is needed. Lists are lists in Parquet, and numbers with blanks, commas or semicolons between in CSV.
-Columns of other names, and AUs that the network does not know, are passed over.
+Columns of other names (`passed_over`), and AUs that the network does not know, are passed over.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from aue_crl_core.text import read_text
 from aue_crl_core.types import FaceBox
 
 _Row = Mapping[str, Any]
-_SYNONYMS: Final = {"path": "image", "person": "subject"}
+_SYNONYMS: Final = {"path": "image", "person": "subject", "expression": "label"}
+_COLUMNS: Final = frozenset(("image", "label", "split", "subject", "box", *"xywh", "points", "votes"))
 _BETWEEN: Final = re.compile(r"[\s,;]+")
 _WHOLE: Final = re.compile(r"-?\d+(\.0)?")
 
@@ -48,11 +49,7 @@ def read_csv(table: Path, vocabulary: facs.VocabularyName = "basic") -> Iterator
             or a face listed twice.
     """
     _check_file(table, ".csv")
-    text = read_text(table, DatasetError)
-    heading = text.partition("\n")[0]
-    delimiter = max(",;\t", key=heading.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    return _records(table, _csv_rows(table, reader), vocabulary)
+    return _records(table, _csv_rows(table, _reader(table)), vocabulary)
 
 
 def read_parquet(table: Path, vocabulary: facs.VocabularyName = "basic") -> Iterator[Record]:
@@ -82,6 +79,25 @@ def read_parquet(table: Path, vocabulary: facs.VocabularyName = "basic") -> Iter
         for number, row in enumerate(values, start=1)
     )
     return _records(table, rows, vocabulary)
+
+
+def passed_over(table: Path) -> tuple[str, ...]:
+    """The columns of a table that is read without error which nothing is read from, as `_names` has them."""
+    if table.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        heading = pq.read_schema(table).names
+    else:
+        heading = next(_reader(table))
+    names = _names(table, heading)
+    return tuple(name for name in names if name and name not in _COLUMNS and column_unit(name) is None)
+
+
+def _reader(table: Path) -> Any:
+    text = read_text(table, DatasetError)
+    heading = text.partition("\n")[0]
+    delimiter = max(",;\t", key=heading.count)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
 
 
 def _check_file(table: Path, suffix: str) -> None:

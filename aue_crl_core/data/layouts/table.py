@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,12 +42,17 @@ class LayoutOptions:
     vocabulary: VocabularyName | None = None
 
 
+def _nothing(root: Path) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a dataset lies on disk: `read(root)` yields one record a face, unusable ones with their reason.
 
     `options` names those of `LayoutOptions` that `read` takes as keywords; `file`: ROOT may be a file, not a folder;
-    `unpack(root, folder)`, for a set without image files, writes these to `folder` and gives the folder to read.
+    `unpack(root, folder)`, for a set without image files, writes these to `folder` and gives the folder to read;
+    `passed_over(root)`: names of columns that nothing is read from.
     """
 
     vocabulary: VocabularyName
@@ -55,6 +60,7 @@ class Layout:
     options: tuple[str, ...] = ()
     file: bool = False
     unpack: Callable[[Path, Path], Path] | None = None
+    passed_over: Callable[[Path], Sequence[str]] = _nothing
 
     def records(self, root: Path, options: LayoutOptions) -> Iterator[Record]:
         """`read(root)` with the options that were given.
@@ -91,8 +97,8 @@ LAYOUTS: Final = {
     "ck-plus": Layout("basic", ck_plus.read),
     "folder": Layout("basic", class_folders.read),
     no_faces.NAME: Layout("basic", no_faces.read),
-    "csv": Layout("basic", tables.read_csv, ("vocabulary",), file=True),
-    "parquet": Layout("basic", tables.read_parquet, ("vocabulary",), file=True),
+    "csv": Layout("basic", tables.read_csv, ("vocabulary",), file=True, passed_over=tables.passed_over),
+    "parquet": Layout("basic", tables.read_parquet, ("vocabulary",), file=True, passed_over=tables.passed_over),
 }
 
 

@@ -205,3 +205,25 @@ def test_a_picture_that_is_in_two_splits_is_reported_and_left_out_of_one_only_wh
     assert (Path(left_out.image).name, left_out.reason) == (train.name, "the same picture is in the split 'test'")
     assert report.problems == (left_out,)
     assert len(report.duplicates) == 1
+
+
+@pytest.mark.parametrize(
+    ("heading", "hints"),
+    [
+        ("image,label", 0),
+        ("image,expression", 0),
+        ("image,AU12", 0),
+        ("image,label,remark", 1),
+        ("image,emotion", 2),
+    ],
+)
+def test_a_table_whose_labels_are_not_found_is_told(small_raf, output, heading, hints):
+    picture = next((small_raf / "basic/Image/original").glob("*.jpg"))
+    cells = {"label": "happy", "expression": "happy", "emotion": "happy", "AU12": "1", "remark": "dark"}
+    table = small_raf / "faces.csv"
+    table.write_text(f"{heading}\n{','.join(cells.get(name, str(picture)) for name in heading.split(','))}\n")
+    told = [
+        "no image has a label, which train and evaluate need; a table has it in a column 'label' or 'expression'",
+        f"nothing is read from the columns {heading.rpartition(',')[2]}",
+    ]
+    assert list(prepare("csv", table, output, None).hints) == told[len(told) - hints :]

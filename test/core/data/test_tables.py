@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aue_crl_core.data.index import DatasetIndex, Record
-from aue_crl_core.data.tables import read_csv, read_parquet
+from aue_crl_core.data.tables import passed_over, read_csv, read_parquet
 from aue_crl_core.errors import DatasetError
 from aue_crl_core.facs import ACTION_UNITS, BASIC_EXPRESSIONS, COMPOUND_EXPRESSIONS
 from aue_crl_core.types import FaceBox
@@ -45,6 +45,24 @@ def test_every_column(table):
     np.testing.assert_allclose(record.points, POINTS, atol=1e-3)
     assert record.votes == (0.25, 0, 0, 0.75, 0, 0, 0)
     assert record.action_units == tuple({1: 1, 6: 0}.get(unit, -1) for unit in ACTION_UNITS)
+
+
+def test_a_label_may_stand_in_a_column_expression_as_results_have_it(table):
+    (record,) = read_csv(table("image,Expression\na.jpg,happy\n"))
+    assert BASIC_EXPRESSIONS[record.label] == "happiness"
+    with pytest.raises(DatasetError, match="must have every column once, got 'label' 2 times"):
+        list(read_csv(table("image,expression,label\na.jpg,happy,fear\n")))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_that_nothing_is_read_from_are_known(table, suffix):
+    path = table("path;Emotion;AU12;AU99;split;who\na.jpg;happy;1;0;test;ann\n")
+    if suffix == ".parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        csv = pytest.importorskip("pyarrow.csv")
+        text = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=";"))
+        pq.write_table(text, path := path.with_suffix(".parquet"))
+    assert passed_over(path) == ("emotion", "who")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.analyzer_config import AnalyzerConfig
-from aue_crl_core.config import require
+from aue_crl_core.config import Preprocessing, require
 from aue_crl_core.engines import Engine, EngineName, Precision, make_engine
 from aue_crl_core.faces.borders import within_border
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
@@ -19,7 +19,7 @@ from aue_crl_core.faces.cuts import CutDetector
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector, ordered
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
-from aue_crl_core.faces.mirrored import MirroredEngine
+from aue_crl_core.faces.mirrored import MirroredEngine, mean_of_looks
 from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.sides import Sides, sided_units
@@ -36,6 +36,9 @@ _LEAST_CANDIDATES = 64
 bounded by its own size and this, whatever a detector sees in it."""
 _SUPPORT_OF_A_CROP = 4.0
 """Log odds for a face in a crop that another detector cut out: those of a sure box of our own."""
+_FURTHER = 1.07
+"""How many times as much of a single image the second crop of a face shows. Of 0.97 to 1.10, beside the first crop, the
+best on both validation parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class FaceAnalyzer:
         self.action_units = engine.config.action_units
         self.intensity_units = engine.config.intensity_units
         self._preprocessing = engine.config.preprocessing
+        self._further = replace(self._preprocessing, margin=(1 + self._preprocessing.margin) * _FURTHER - 1)
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         load_visibility()
         self._search = FaceSearch(detector)
@@ -202,16 +206,15 @@ class FaceAnalyzer:
     def _outputs(self, faces: Sequence[tuple[Image, LocatedFace]], engine: Engine) -> list[FaceOutput]:
         if not faces:
             return []
-        size = self._preprocessing.input_size
-        maps = [map_from_points(face.points, self._preprocessing) for _, face in faces]
-        crops = [crop_face(image, m, size) for (image, _), m in zip(faces, maps, strict=True)]
-        points = np.stack([apply(inverse(m), f.points) for m, (_, f) in zip(maps, faces, strict=True)]).astype(
-            np.float32
-        )
-        pixels = np.stack([crop.image for crop in crops])
-        out = engine.predict(pixels, points)
-        parts = visible_parts([crop.image for crop in crops])
-        qualities = [face_quality(f, crop.image, seen) for (_, f), crop, seen in zip(faces, crops, parts, strict=True)]
+        pixels, points = _crops(faces, self._preprocessing)
+        if engine is self._mirrored:
+            more, there = _crops(faces, self._further)
+            both = engine.predict(np.concatenate([pixels, more]), np.concatenate([points, there]))
+            out = mean_of_looks(both, 2)
+        else:
+            out = engine.predict(pixels, points)
+        parts = visible_parts(list(pixels))
+        qualities = [face_quality(f, crop, seen) for (_, f), crop, seen in zip(faces, pixels, parts, strict=True)]
         sides: list[Sides] = [{} for _ in faces]
         if self.config.sides:
             sides = sided_units(engine, pixels, points, [quality.yaw for quality in qualities])
@@ -352,3 +355,13 @@ class FaceAnalyzer:
             sides=output.sides,
             intensities=dict(zip(self.intensity_units, output.intensities.tolist(), strict=True)),
         )
+
+
+def _crops(
+    faces: Sequence[tuple[Image, LocatedFace]], preprocessing: Preprocessing
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """NxSxSx3 crops of N located faces, and the faces' Nx68x2 points in them."""
+    maps = [map_from_points(face.points, preprocessing) for _, face in faces]
+    crops = [crop_face(image, m, preprocessing.input_size).image for (image, _), m in zip(faces, maps, strict=True)]
+    points = [apply(inverse(m), face.points) for m, (_, face) in zip(maps, faces, strict=True)]
+    return np.stack(crops), np.stack(points).astype(np.float32)

@@ -20,9 +20,10 @@ class AnalyzerConfig:
     together); a face is `low_quality` where its score, its size, its sharpness or the mouth's being visible (see
     `FaceQuality`) is below `sure_face_score`, `min_face_px`, `min_sharpness` or `min_mouth_visible`, or where it is
     turned further than `max_yaw_deg` or `max_pitch_deg`, and `uncertain` where no expression reaches `uncertain_below`
-    (None: the confidence that the weights' own validation asks for). With `mirror_stills` single images are read in
-    the mirror as well (see `MirroredEngine`); a camera's frames are not, its faces are seen many times. With `sides`
-    predictions say one-sided action units too (see `faces.sides`), for two more runs of the network a face.
+    (None: the confidence that the weights' own validation asks for). With `mirror_stills` the faces of single images
+    are read in the mirror as well (see `MirroredEngine`), and both ways in a slightly larger crop too; a camera's are
+    not, they are seen many times. With `sides` predictions say one-sided action units too (see `faces.sides`), for two
+    more runs of the network a face.
     """
 
     max_faces: int = 8

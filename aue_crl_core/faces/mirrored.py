@@ -31,13 +31,17 @@ class MirroredEngine:
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
         there = np.concatenate([points, mirrored_points(points, crops.shape[2])])
-        out = self._engine.predict(_both(crops), there)
-        arrays = (getattr(out, name) for name in EngineOutput.__slots__)
-        return EngineOutput(*(np.mean(np.split(array, 2), axis=0) for array in arrays))
+        return mean_of_looks(self._engine.predict(_both(crops), there), 2)
 
     def close(self) -> None:
         """See `Engine`."""
         self._engine.close()
+
+
+def mean_of_looks(output: EngineOutput, looks: int) -> EngineOutput:
+    """The means over so many looks at B faces: of all B of the first look, then all of the next, and so on."""
+    arrays = (getattr(output, name) for name in EngineOutput.__slots__)
+    return EngineOutput(*(np.mean(np.split(array, looks), axis=0) for array in arrays))
 
 
 def _both(crops: Crops) -> Crops:

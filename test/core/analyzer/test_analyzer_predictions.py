@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ pytest.importorskip("onnxruntime")
 
 from aue_crl_core import facs
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
+from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
+from aue_crl_core.faces.mirrored import MirroredEngine
 from aue_crl_core.types import Frame
 
 
@@ -81,6 +84,22 @@ def test_a_photograph_is_read_in_the_mirror_as_well_a_cameras_frame_is_not(analy
     ((frame,),) = FaceAnalyzer(analyzer.engine, analyzer.detector).process([Frame(photograph, camera="a")])
     assert frame.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
     assert hopper.probabilities != pytest.approx(plain.probabilities, abs=1e-4)
+
+
+def test_a_photographs_face_is_read_in_two_crops(analyzer, photograph, hopper):
+    """As the landmark net frames it, and 7 % more of the picture; each in the mirror as well."""
+    mirrored = MirroredEngine(analyzer.engine)
+    ((face,),) = analyzer.find([photograph])
+    seen = []
+    for more in (1.0, 1.07):
+        preprocessing = analyzer.engine.config.preprocessing
+        framed = replace(preprocessing, margin=(1 + preprocessing.margin) * more - 1)
+        to_image = map_from_points(face.points, framed)
+        crop = crop_face(photograph, to_image, framed.input_size).image
+        points = apply(inverse(to_image), face.points).astype(np.float32)
+        seen.append(mirrored.predict(crop[None], points[None]))
+    for name, told in (("probabilities", hopper.probabilities), ("action_units", hopper.action_units)):
+        assert list(told.values()) == pytest.approx(np.mean([getattr(out, name)[0] for out in seen], axis=0), abs=1e-5)
 
 
 def test_photographs_and_frames_of_cameras_keep_their_places_in_one_call(analyzer, photograph, empty):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from aue_crl_core.engines import make_engine
+from aue_crl_core.engines.base import EngineOutput
 from aue_crl_core.faces.crop import mirrored_points
-from aue_crl_core.faces.mirrored import MirroredEngine
+from aue_crl_core.faces.mirrored import MirroredEngine, mean_of_looks
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,10 @@ def test_a_mirrored_crop_is_read_the_same(engine, photograph):
 def test_two_flips_bring_every_point_back():
     points = np.random.default_rng(0).uniform(0, 90, (3, 68, 2))
     np.testing.assert_allclose(mirrored_points(mirrored_points(points, 90), 90), points)
+
+
+def test_looks_lie_one_after_the_other():
+    looks = np.float32([[[0.2], [0.4]], [[0.6], [1.0]], [[0.1], [0.1]]])  # of two faces, three times
+    mean = mean_of_looks(EngineOutput(*[looks.reshape(6, 1)] * len(EngineOutput.__slots__)), 3)
+    for name in EngineOutput.__slots__:
+        np.testing.assert_allclose(getattr(mean, name), [[0.3], [0.5]], atol=1e-6)

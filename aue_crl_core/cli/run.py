@@ -19,11 +19,10 @@ from rich.text import Text
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.cli import console as screen
 from aue_crl_core.cli.run_corpus import run_corpus
-from aue_crl_core.cli.run_course import CourseWriter, Watcher
+from aue_crl_core.cli.run_course import CourseWriter, Watcher, course_for
 from aue_crl_core.cli.view import AddressOption, NoPixelsOption, ViewOption, opened_view
 from aue_crl_core.config import require
 from aue_crl_core.corpus.part import CorpusSettings
-from aue_crl_core.dynamics.course import FilmCourse
 from aue_crl_core.dynamics.readings import Event, FaceReading
 from aue_crl_core.engines import EngineName, Precision
 from aue_crl_core.errors import ImageError
@@ -103,10 +102,14 @@ def command(
     ] = None,
     neutral: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="For these: a face's first seconds are its resting face, taken off."),
+        typer.Option(
+            metavar="SECONDS",
+            help="For these, and drawn films: a face's first seconds are its resting face, taken off.",
+        ),
     ] = None,
     overlay: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder.")
+        str | None,
+        typer.Option(metavar="PATH", help="Draw what was found: a picture, an .mp4 file, or a folder; films smoothed."),
     ] = None,
     view: ViewOption = False,
     view_address: AddressOption = DEFAULT_ADDRESS,
@@ -169,11 +172,12 @@ def command(
     _check_cameras(found)
     if overlay:
         _check_overlay(Path(overlay), found)
-    course = _course(found, smoothed, events, neutral, view)
+    told_over_time = smoothed is not None or events is not None or view
+    course = course_for(found, over_time=told_over_time, drawn=overlay is not None, neutral=neutral)
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every, sides=sides)
     if workers is not None:
         require(
-            course is None and overlay is None,
+            not told_over_time and overlay is None and neutral is None,
             "--workers",
             "go without --smoothed, --events, --overlay, --view",
             workers,
@@ -197,6 +201,7 @@ def command(
     with contextlib.ExitStack() as stack:
         layout = TableLayout(analyzer.expressions, every_frame, sides, not private, analyzer.intensity_units)
         sink = stack.enter_context(_open_output(output, layout)) if output else None
+        drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
         over_time = None
         if course is not None:
             course = replace(course, temporal=replace(course.temporal, uncertain_below=analyzer.uncertain_below))
@@ -204,11 +209,10 @@ def command(
             told = stack.enter_context(EventSink(events)) if events else None
             hub = stack.enter_context(opened_view(view_address, not (view_no_pixels or private))) if view else None
             watcher = None if hub is None else _watcher(hub, tally)
-            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told, watcher))
-        drawing = stack.enter_context(_open_drawing(overlay, found)) if overlay else None
+            over_time = stack.enter_context(CourseWriter(analyzer, course, steady, told, watcher, drawing))
         show = sink is None and not any(source.is_stream for source in found)
         progress = stack.enter_context(_progress(errors))
-        endless = _analyse(analyzer, found, tally, (sink, over_time, drawing), show, progress)
+        endless = _analyse(analyzer, found, tally, (sink, drawing if over_time is None else over_time), show, progress)
     seconds = time.monotonic() - began
     results = errors if str(output) == "-" else screen.out()
     if show:
@@ -240,17 +244,6 @@ def _check_overlay(overlay: Path, sources: Sequence[FrameSource]) -> None:
         file = Path(source.name).resolve()
         spared = target != file and (source.is_stream or target != file.parent)
         require(spared, "--overlay", f"not be where {source.name} would be overwritten", str(overlay))
-
-
-def _course(
-    sources: Sequence[FrameSource], smoothed: Path | None, events: Path | None, neutral: float | None, view: bool
-) -> FilmCourse | None:
-    if smoothed is None and events is None and not view:
-        require(neutral is None, "--neutral", "be given beside --smoothed, --events or --view", neutral)
-        return None
-    image = next((source.name for source in sources if not source.is_stream), None)
-    require(image is None, "--smoothed, --events and --view", "be of films and cameras", image)
-    return FilmCourse(neutral_s=neutral)
 
 
 def _watcher(hub: Hub, tally: Tally) -> Watcher:

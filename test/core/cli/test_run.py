@@ -22,7 +22,10 @@ import pytest
 from aue_crl_core.analyzer import FaceAnalyzer
 from aue_crl_core.cli.main import main
 from aue_crl_core.dynamics.smoothing import TemporalFilter
+from aue_crl_core.media.reading.pixels import load_image
 from aue_crl_core.media.reading.sources import VideoSource
+from aue_crl_core.media.writing.overlays import open_overlay
+from aue_crl_core.types import Frame
 
 FRAMES = 12
 
@@ -132,6 +135,23 @@ def test_no_overlay_is_drawn_over_a_film_but_its_frames_may_lie_beside_it(video_
     assert run(film, "--overlay", tmp_path, "--every", 6) == 0
     assert film.read_bytes() == video_path.read_bytes()
     assert len(list(tmp_path.glob("film_*.jpg"))) == 2
+
+
+def test_a_film_is_drawn_as_it_is_told_over_time_and_a_photograph_as_it_is(video_path, photograph_path, tmp_path):
+    drawn, expected = tmp_path / "drawn", tmp_path / "expected"
+    assert run(photograph_path, video_path, "--overlay", f"{drawn}/") == 0
+    analyzer, course = FaceAnalyzer.load(threads=1), TemporalFilter()
+    with open_overlay(f"{expected}/") as overlay:
+        still = Frame(load_image(photograph_path), str(photograph_path))
+        overlay.write(still, analyzer(still.image))
+        for frame in VideoSource(str(video_path)):
+            faces = analyzer.process([frame])[0]
+            overlay.write(frame, [course.update(face, frame.time_s) for face in faces])
+    names = sorted(path.name for path in expected.iterdir())
+    assert sorted(path.name for path in drawn.iterdir()) == names
+    assert len(names) == FRAMES + 1
+    for name in names:
+        assert (drawn / name).read_bytes() == (expected / name).read_bytes(), name
 
 
 def test_a_video_keeps_the_face_id_and_its_overlay_has_every_frame(capsys, video_path, tmp_path):
@@ -325,8 +345,9 @@ def test_nothing_usable_is_a_failure_with_a_reason(capsys, folder, tmp_path):
         (["--start", "9", "--end", "3"], "end must be after start (9 seconds)"),
         (["--start", "-2"], "--start must be seconds or h:mm:ss"),
         (["--end", "5 min"], "--end must be seconds or h:mm:ss"),
-        (["--events", "e.csv"], "--smoothed, --events and --view must be of films and cameras"),
-        (["--neutral", "2"], "--neutral must be given beside --smoothed, --events or --view"),
+        (["--events", "e.csv"], "--smoothed, --events, --neutral and --view must be of films and cameras"),
+        (["--neutral", "2"], "--neutral must be given beside --smoothed, --events, --overlay or --view"),
+        (["--neutral", "2", "--overlay", "drawn/"], "--neutral and --view must be of films and cameras"),
         (["--private", "--overlay", "drawn/"], "--overlay must be left out with --private"),
         (["--every", "2"], "a range of frames must be of films and cameras"),
     ],

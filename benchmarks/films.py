@@ -6,7 +6,7 @@ Nobody has labelled these films. So each frame's expression is held against what
 say on average, before and after: a label that flickers is off that, and so is one that comes late. Told for the single
 readings (`as read`) and for those of `TemporalFilter`, whose label a node publishes, over faces that are seen for a
 second or more: changes of the label a second, frames that agree with half a second, one and two seconds around them,
-and frames that are `uncertain`.
+frames that are `uncertain`, and changes of the state a second.
 """
 
 from __future__ import annotations
@@ -55,9 +55,12 @@ def table(name: str, some: Sequence[Course]) -> Iterator[str]:
         labels = [[list(p[which].probabilities).index(p[which].expression) for p in course] for course in some]
         changes = sum(int(np.count_nonzero(np.diff(label))) for label in labels)
         told = np.concatenate(labels)
-        uncertain = np.mean([p[which].state == "uncertain" for course in some for p in course])
+        states = [np.array([p[which].state for p in course]) for course in some]
+        uncertain = np.mean(np.concatenate(states) == "uncertain")
+        turns = sum(int(np.count_nonzero(state[1:] != state[:-1])) for state in states)
         agree = " ".join(f"{100 * np.mean(told == meant[width_s]):7.1f}" for width_s in _AROUND_S)
-        yield f"{name[-28:]:28} {seconds:7.1f} {what:9} {changes / seconds:9.2f} {agree} {100 * uncertain:9.1f}"
+        doubt = f"{100 * uncertain:9.1f} {turns / seconds:8.2f}"
+        yield f"{name[-28:]:28} {seconds:7.1f} {what:9} {changes / seconds:9.2f} {agree} {doubt}"
 
 
 def main() -> None:
@@ -68,11 +71,12 @@ def main() -> None:
     parser.add_argument("--smoothing", type=float, default=TemporalConfig().smoothing_s, help="smoothing_s, seconds")
     options = parser.parse_args()
     analyzer = FaceAnalyzer.load(options.weights)
+    temporal = TemporalConfig(smoothing_s=options.smoothing, uncertain_below=analyzer.uncertain_below)
     heads = " ".join(f"{f'{width_s:g} s %':>7}" for width_s in _AROUND_S)
-    print(f"{'film':28} {'seconds':>7} {'':9} {'changes/s':>9} {heads} {'uncertain':>9}")
+    print(f"{'film':28} {'seconds':>7} {'':9} {'changes/s':>9} {heads} {'uncertain':>9} {'states/s':>8}")
     every: list[Course] = []
     for film in options.film:
-        some = courses(film, analyzer, TemporalConfig(smoothing_s=options.smoothing))
+        some = courses(film, analyzer, temporal)
         if some:
             print(*table(film, some), sep="\n")
         else:

@@ -17,6 +17,8 @@ from aue_crl_core.types import FacePrediction
 
 STRIKING: Final = 0.1
 """A probability that is off by so much is followed twice as fast as one that is hardly off."""
+_HALF: Final = 0.5
+"""The probability of which the label in force has most of the time, where readings are sure but say this and that."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class TemporalConfig:
 
     `smoothing_s` time constant of the smoothing of small changes, seconds of the images' clock (0: none); large ones
     are followed sooner (see `TemporalFilter`). `hysteresis` by how much another label's smoothed probability must
-    exceed that of the label in force to replace it; `uncertain_below` the smoothed confidence below which a face is
-    `uncertain`.
+    exceed that of the label in force to replace it; `uncertain_below` the smoothed confidence of single readings below
+    which a face is `uncertain`; one that was not becomes so only below that less the `hysteresis`.
     """
 
     smoothing_s: float = 0.3
@@ -50,6 +52,8 @@ class _Estimate:
     units: NDArray[np.float64]
     intensities: NDArray[np.float64]
     label: str
+    sureness: float
+    sure: bool
     unrest: Unrest
 
 
@@ -65,6 +69,9 @@ class TemporalFilter:
     `low_quality` prediction does not enter: the last good estimate is held. A time of 0 is no step; a stamp that is
     earlier by less than `tolerance_s` (images out of order) is none either, by more (a bag that starts over) begins the
     face anew.
+
+    A face is `uncertain` where its readings are unsure, each for itself, or the label in force has less than half. What
+    is certain stays so within the hysteresis.
 
     `config` may be replaced at any time; the next prediction is filtered with it.
     """
@@ -108,13 +115,17 @@ class TemporalFilter:
         expressions = np.fromiter(prediction.probabilities.values(), np.float64)
         units = np.fromiter(prediction.action_units.values(), np.float64)
         intensities = np.fromiter(prediction.intensities.values(), np.float64)
+        sureness = float(expressions.max())
         if old is None:
+            sure = self._is_sure(sureness, sureness, False)
             unrest = Unrest.beginning(expressions)
-            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression, unrest)
+            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression, sureness, sure, unrest)
         elapsed_s = max(0.0, stamp_s - old.stamp_s)
         slower = 1 + (old.unrest.update(expressions, elapsed_s) if elapsed_s > 0 else 0.0)
         gap = old.expressions - expressions
-        expressions = expressions + gap * _kept(np.abs(gap).max() / slower, self._fade(elapsed_s / slower))
+        kept = float(_kept(np.abs(gap).max() / slower, self._fade(elapsed_s / slower)))
+        expressions = expressions + gap * kept
+        sureness += (old.sureness - sureness) * kept
         fade = self._fade(elapsed_s)
         gap = old.units - units
         units = units + gap * _kept(np.abs(gap), fade)
@@ -124,7 +135,14 @@ class TemporalFilter:
         best = int(expressions.argmax())
         in_force = expressions[names.index(old.label)]
         label = names[best] if expressions[best] > in_force + self.config.hysteresis else old.label
-        return _Estimate(max(stamp_s, old.stamp_s), expressions, units, intensities, label, old.unrest)
+        sure = self._is_sure(sureness, float(expressions[names.index(label)]), old.sure)
+        stamp_s = max(stamp_s, old.stamp_s)
+        return _Estimate(stamp_s, expressions, units, intensities, label, sureness, sure, old.unrest)
+
+    def _is_sure(self, sureness: float, confidence: float, before: bool) -> bool:
+        """Of the smoothed confidence of single readings, and of the label in force; `before`: whether it was."""
+        least, less = self.config.uncertain_below, self.config.hysteresis if before else 0.0
+        return sureness >= least - less and confidence >= min(least, _HALF) - less
 
     def _fade(self, elapsed_s: float) -> float:
         """What is left of a small change after that time."""
@@ -135,7 +153,7 @@ class TemporalFilter:
         confidence = probabilities[estimate.label]
         state = prediction.state
         if state != "low_quality":
-            state = "ok" if confidence >= self.config.uncertain_below else "uncertain"
+            state = "ok" if estimate.sure else "uncertain"
         return replace(
             prediction,
             expression=estimate.label,

@@ -138,7 +138,12 @@ class Settings:
         low=0,
         high=10,
     )
-    hysteresis: float = _parameter(0.1, "A label is replaced when another is this much likelier.", low=0, high=1)
+    hysteresis: float = _parameter(
+        0.1,
+        "A label is replaced when another is this much likelier; a sure face is UNCERTAIN when this much less sure.",
+        low=0,
+        high=1,
+    )
     unit_on: float = _parameter(0.6, "An action unit begins at this probability.", low=0, high=1)
     unit_off: float = _parameter(0.4, "An action unit ends below this probability.", low=0, high=1)
     min_event_s: float = _parameter(0.1, "What lasts less is no event, seconds.", low=0, high=10)

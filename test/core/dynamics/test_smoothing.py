@@ -104,11 +104,11 @@ def _speech(seconds: float, hz: float = 30) -> list[tuple[float, FacePrediction]
 
 
 def test_a_mouth_that_speaks_does_not_change_the_expression_every_time_it_shows_teeth():
-    smooth = TemporalFilter()
+    smooth = TemporalFilter(TemporalConfig(uncertain_below=0.7))
     faces = [(stamp, smooth.update(face, stamp)) for stamp, face in _speech(6)]
     settled = [face for stamp, face in faces if stamp > 1.5]
     assert {face.expression for face in settled} == {"neutral"}
-    assert {face.state for face in settled} == {"ok"}
+    assert {face.state for face in settled} == {"ok"}, "each reading is sure, and most are neutral"
     assert max(face.action_units[25] for face in settled) > 0.85 > 0.15 > min(face.action_units[25] for face in settled)
 
 
@@ -181,6 +181,20 @@ def test_a_lead_of_just_the_hysteresis_is_not_clear():
 def test_it_abstains_by_the_smoothed_confidence(confidence, state):
     smooth = TemporalFilter(TemporalConfig(smoothing_s=0, uncertain_below=0.4))
     assert smooth.update(_prediction({"fear": confidence}), 0.0).state == state
+
+
+def test_sure_readings_of_which_none_is_there_most_of_the_time_are_uncertain():
+    smooth = TemporalFilter(TemporalConfig(uncertain_below=0.6))
+    three = [_prediction({name: 0.94}) for name in ("neutral", "happiness", "surprise")]
+    states = [smooth.update(three[i // 3 % 3], i / 30).state for i in range(180)]
+    assert set(states[90:]) == {"uncertain"}
+
+
+def test_what_is_certain_stays_so_within_the_hysteresis():
+    smooth = TemporalFilter(TemporalConfig(smoothing_s=0, hysteresis=0.1, uncertain_below=0.6))
+    table = [(0.59, "uncertain"), (0.6, "ok"), (0.51, "ok"), (0.49, "uncertain"), (0.59, "uncertain"), (0.6, "ok")]
+    for stamp, (confidence, state) in enumerate(table):
+        assert smooth.update(_prediction({"fear": confidence}), stamp).state == state
 
 
 def test_a_bad_image_holds_the_last_good_estimate():

@@ -132,6 +132,17 @@ def test_of_one_who_spoke_a_while_ago_a_change_is_told_as_soon_as_of_any_other()
     assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-3)
 
 
+def test_an_image_that_comes_again_and_again_is_no_speech():
+    probabilities = []
+    for times in (0, 20):
+        smooth = TemporalFilter()
+        smooth.update(HAPPY, 1.0)
+        for i in range(times):
+            smooth.update((SAD, HAPPY)[i % 2], 1.0)
+        probabilities.append(smooth.update(SAD, 1.1).probabilities)
+    assert probabilities[0] == probabilities[1]
+
+
 def test_without_smoothing_speech_is_told_as_it_is_read():
     smooth = TemporalFilter(TemporalConfig(smoothing_s=0))
     assert all(smooth.update(face, stamp).expression == face.expression for stamp, face in _speech(3))

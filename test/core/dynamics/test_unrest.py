@@ -38,6 +38,17 @@ def test_there_and_back_and_there_again_is_some():
     assert _after([0.05, 0.95, 0.05, 0.95]) == pytest.approx(sum(swings) - FREE)
 
 
+def test_noise_beyond_which_an_expression_came_is_none_either():
+    assert _after([0.05, 0.95] + [0.9, 0.95] * 30, 0.001) == 0
+
+
+def test_after_two_seconds_a_swing_counts_for_a_third_of_itself():
+    unrest = Unrest.beginning(np.array([0.0]))
+    for value in (1.0, 0.0, 1.0, 0.0, 1.0):
+        unrest.update(np.array([value]), 1e-9)
+    assert unrest.update(np.array([1.0]), 2.0) == pytest.approx(5 / math.e - 1.5)
+
+
 def test_it_is_over_after_a_while():
     rows = [np.array([value]) for value in (0.0, 1.0, 0.0, 1.0, 0.0)]
     unrest = Unrest.beginning(rows[0])

@@ -24,7 +24,7 @@ from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.sides import Sides, sided_units
 from aue_crl_core.faces.tracker import FaceTracker, id_prefix
-from aue_crl_core.faces.visibility import load_visibility, visible_parts
+from aue_crl_core.faces.visibility import VisibleParts, load_visibility, visible_parts
 from aue_crl_core.media.reading.pixels import as_rgb
 from aue_crl_core.types import FaceBox, FacePrediction, FaceQuality, Frame, Image
 
@@ -209,11 +209,13 @@ class FaceAnalyzer:
         pixels, points = _crops(faces, self._preprocessing)
         if engine is self._mirrored:
             more, there = _crops(faces, self._further)
-            both = engine.predict(np.concatenate([pixels, more]), np.concatenate([points, there]))
-            out = mean_of_looks(both, 2)
+            looks = np.concatenate([pixels, more])
+            out = mean_of_looks(engine.predict(looks, np.concatenate([points, there])), 2)
+            seen = visible_parts([*looks, *looks[:, :, ::-1]])
+            parts = [VisibleParts(*np.mean(seen[i :: len(faces)], axis=0).tolist()) for i in range(len(faces))]
         else:
             out = engine.predict(pixels, points)
-        parts = visible_parts(list(pixels))
+            parts = visible_parts(list(pixels))
         qualities = [face_quality(f, crop, seen) for (_, f), crop, seen in zip(faces, pixels, parts, strict=True)]
         sides: list[Sides] = [{} for _ in faces]
         if self.config.sides:

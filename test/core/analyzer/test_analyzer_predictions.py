@@ -15,6 +15,7 @@ from aue_crl_core import facs
 from aue_crl_core.analyzer import AnalyzerConfig, FaceAnalyzer
 from aue_crl_core.faces.crop import apply, crop_face, inverse, map_from_points
 from aue_crl_core.faces.mirrored import MirroredEngine
+from aue_crl_core.faces.visibility import visible_parts
 from aue_crl_core.types import Frame
 
 
@@ -90,7 +91,7 @@ def test_a_photographs_face_is_read_in_two_crops(analyzer, photograph, hopper):
     """As the landmark net frames it, and 7 % more of the picture; each in the mirror as well."""
     mirrored = MirroredEngine(analyzer.engine)
     ((face,),) = analyzer.find([photograph])
-    seen = []
+    seen, parts = [], []
     for more in (1.0, 1.07):
         preprocessing = analyzer.engine.config.preprocessing
         framed = replace(preprocessing, margin=(1 + preprocessing.margin) * more - 1)
@@ -98,8 +99,11 @@ def test_a_photographs_face_is_read_in_two_crops(analyzer, photograph, hopper):
         crop = crop_face(photograph, to_image, framed.input_size).image
         points = apply(inverse(to_image), face.points).astype(np.float32)
         seen.append(mirrored.predict(crop[None], points[None]))
+        parts += visible_parts([crop, crop[:, ::-1]])
     for name, told in (("probabilities", hopper.probabilities), ("action_units", hopper.action_units)):
         assert list(told.values()) == pytest.approx(np.mean([getattr(out, name)[0] for out in seen], axis=0), abs=1e-5)
+    visible = (hopper.quality.eyes_visible, hopper.quality.mouth_visible)
+    assert visible == pytest.approx(np.mean(parts, axis=0), abs=1e-5)
 
 
 def test_photographs_and_frames_of_cameras_keep_their_places_in_one_call(analyzer, photograph, empty):

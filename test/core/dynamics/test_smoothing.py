@@ -120,6 +120,16 @@ def test_what_lasts_is_told_of_one_who_speaks_too():
     assert 0.1 < late / 30 <= 0.5
 
 
+@pytest.mark.parametrize(("lasts", "images"), [(30, 1), (15, 4)])
+def test_expressions_that_follow_one_another_are_told_soon_even_two_a_second(lasts, images):
+    """At 30 Hz: how many images later, at most, than the first that shows it."""
+    smooth = TemporalFilter()
+    for i in range(16 * lasts):
+        shown = ("neutral", "happiness", "neutral", "surprise")[i // lasts % 4]
+        told = smooth.update(_prediction({shown: 0.94}), i / 30).expression
+        assert told == shown or i % lasts < images
+
+
 def test_of_one_who_spoke_a_while_ago_a_change_is_told_as_soon_as_of_any_other():
     probabilities = []
     for before in (_speech(6), [(0.0, _speech(1)[0][1])]):

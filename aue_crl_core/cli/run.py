@@ -177,7 +177,7 @@ def command(
     config = AnalyzerConfig(max_faces=max_faces, detect_every=detect_every, sides=sides)
     if workers is not None:
         require(
-            not told_over_time and overlay is None and neutral is None,
+            course is None and overlay is None,
             "--workers",
             "go without --smoothed, --events, --overlay, --view",
             workers,

@@ -22,19 +22,19 @@ Watcher = Callable[[Frame, list[FaceReading], list[Event]], None]
 def course_for(
     sources: Sequence[FrameSource], *, over_time: bool, drawn: bool, neutral: float | None
 ) -> FilmCourse | None:
-    """The course that `run` needs: where anything is asked for that is told `over_time`, and where films are `drawn`.
+    """The course that `run` needs: where anything is asked for that is told `over_time`, and where films are `drawn`;
+    None: nothing of it needs one.
 
     Raises:
         ConfigError: `neutral` without anything to take it off, or a single image among what is told over time.
     """
-    anything = over_time or drawn
-    require(
-        neutral is None or anything, "--neutral", "be given beside --smoothed, --events, --overlay or --view", neutral
-    )
+    if not (over_time or drawn):
+        require(neutral is None, "--neutral", "be given beside --smoothed, --events, --overlay or --view", neutral)
+        return None
     if over_time or neutral is not None:
         image = next((source.name for source in sources if not source.is_stream), None)
         require(image is None, "--smoothed, --events, --neutral and --view", "be of films and cameras", image)
-    return FilmCourse(neutral_s=neutral) if over_time or any(source.is_stream for source in sources) else None
+    return FilmCourse(neutral_s=neutral) if any(source.is_stream for source in sources) else None
 
 
 class CourseWriter(ClosesOnExit):

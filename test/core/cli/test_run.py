@@ -18,28 +18,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-
-from aue_crl_core.analyzer import FaceAnalyzer
-from aue_crl_core.cli.main import main
-from aue_crl_core.dynamics.smoothing import TemporalFilter
-from aue_crl_core.media.reading.pixels import load_image
-from aue_crl_core.media.reading.sources import VideoSource
-from aue_crl_core.media.writing.overlays import open_overlay
-from aue_crl_core.types import Frame
-
-FRAMES = 12
-
-
-def run(*arguments: object) -> int:
-    try:
-        main(["run", *map(str, arguments), "--threads", "1"])
-    except SystemExit as ended:
-        return ended.code or 0
-    return 0
-
-
-def rows_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+from running import FRAMES, rows_of, run
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -59,20 +38,6 @@ def folder(tmp_path_factory, photograph_path) -> Path:
     cv2.imwrite(str(folder / "sky.png"), sky)
     (folder / "notes.txt").write_text("not an image\n")
     return folder
-
-
-@pytest.fixture(scope="module")
-def video_path(tmp_path_factory, photograph) -> Path:
-    """Twelve frames at 25 a second: the photograph, moved by 2 px a frame."""
-    path = tmp_path_factory.mktemp("video") / "walk.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 480, 480, "yuv420p", 4_000_000
-        for index in range(FRAMES):
-            shifted = np.ascontiguousarray(photograph[60:540, 2 * index : 480 + 2 * index])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(shifted, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 def test_one_image_prints_its_face_and_a_summary(capsys, photograph_path):
@@ -137,23 +102,6 @@ def test_no_overlay_is_drawn_over_a_film_but_its_frames_may_lie_beside_it(video_
     assert len(list(tmp_path.glob("film_*.jpg"))) == 2
 
 
-def test_a_film_is_drawn_as_it_is_told_over_time_and_a_photograph_as_it_is(video_path, photograph_path, tmp_path):
-    drawn, expected = tmp_path / "drawn", tmp_path / "expected"
-    assert run(photograph_path, video_path, "--overlay", f"{drawn}/") == 0
-    analyzer, course = FaceAnalyzer.load(threads=1), TemporalFilter()
-    with open_overlay(f"{expected}/") as overlay:
-        still = Frame(load_image(photograph_path), str(photograph_path))
-        overlay.write(still, analyzer(still.image))
-        for frame in VideoSource(str(video_path)):
-            faces = analyzer.process([frame])[0]
-            overlay.write(frame, [course.update(face, frame.time_s) for face in faces])
-    names = sorted(path.name for path in expected.iterdir())
-    assert sorted(path.name for path in drawn.iterdir()) == names
-    assert len(names) == FRAMES + 1
-    for name in names:
-        assert (drawn / name).read_bytes() == (expected / name).read_bytes(), name
-
-
 def test_a_video_keeps_the_face_id_and_its_overlay_has_every_frame(capsys, video_path, tmp_path):
     table, drawn = tmp_path / "faces.csv", tmp_path / "drawn.mp4"
     assert run(video_path, "-o", table, "--overlay", drawn, "--detect-every", 4) == 0
@@ -185,35 +133,6 @@ def test_every_frame_of_a_video_has_a_row_where_that_is_asked_for(video_path, tm
     assert [(row["frame"], row["success"]) for row in rows] == [(i, False) for i in range(FRAMES)]
     (log,) = json.loads((tmp_path / "faces.jsonl.frames.json").read_text())
     assert log["frames"] == log["frames_without_face"] == FRAMES
-
-
-def test_a_video_is_read_over_time_beside_its_raw_rows(video_path, tmp_path):
-    raw, steady, events = (tmp_path / name for name in ("raw.jsonl", "steady.jsonl", "events.csv"))
-    assert run(video_path, "-o", raw, "--smoothed", steady, "--events", events) == 0
-    assert rows_of(steady)[0] == rows_of(raw)[0], "smoothing begins with the first row"
-    course = TemporalFilter()
-    analyzer = FaceAnalyzer.load(threads=1)
-    for frame, row in zip(VideoSource(str(video_path)), rows_of(steady), strict=True):
-        (face,) = analyzer.process([frame])[0]
-        assert row == course.update(face, frame.time_s).as_record(frame)
-    with events.open(newline="") as file:
-        told = list(csv.DictReader(file))
-    whole = [row for row in told if row["kind"] == "expression"]
-    label = rows_of(steady)[0]["expression"]
-    assert [(row["phase"], row["expression"]) for row in whole if row["phase"] != "peaked"] == [
-        ("began", label),
-        ("ended", label),
-    ]
-    assert (whole[0]["face_id"], whole[0]["frame"], float(whole[0]["began_s"])) == ("f1", "3", 0.0)
-    assert whole[-1]["frame"] == str(FRAMES - 1), "what is on ends with the film"
-
-
-def test_a_resting_face_is_taken_off_what_follows(video_path, tmp_path):
-    assert run(video_path, "--smoothed", tmp_path / "plain.jsonl") == 0
-    assert run(video_path, "--smoothed", tmp_path / "rest.jsonl", "--neutral", 0.2) == 0
-    plain, rest = rows_of(tmp_path / "plain.jsonl"), rows_of(tmp_path / "rest.jsonl")
-    assert plain[:5] == rest[:5]
-    assert sum(rest[-1]["action_units"].values()) < sum(plain[-1]["action_units"].values())
 
 
 def test_a_live_view_shows_every_film_to_whoever_looks(video_path, monkeypatch, capsys):

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aue_crl_core.config import require
-from aue_crl_core.dynamics.unrest import Unrest
+from aue_crl_core.dynamics.oscillation import Oscillation
 from aue_crl_core.facs import MOST_INTENSITY
 from aue_crl_core.types import FacePrediction
 
 STRIKING: Final = 0.1
 """A probability that is off by so much is followed twice as fast as one that is hardly off."""
 _HALF: Final = 0.5
-"""The probability of which the label in force has most of the time, where readings are sure but say this and that."""
+"""A label with less was not what the readings said most of the time, however sure each of them was."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class _Estimate:
     units: NDArray[np.float64]
     intensities: NDArray[np.float64]
     label: str
-    sureness: float
+    reading_confidence: float
     sure: bool
-    unrest: Unrest
+    oscillation: Oscillation
 
 
 class TemporalFilter:
@@ -63,8 +63,8 @@ class TemporalFilter:
     Probabilities p follow what is new by `dp/dt = (1 + (d / STRIKING)^2) / smoothing_s * (new - p)`, with d = |new - p|
     for each action unit (a fifth of it for an intensity), and the largest of these for all expressions: flicker is
     smoothed, and what happens to a face is followed at once (an idea of the 1 EUR filter; Casiez, Roussel & Vogel, CHI
-    2012). Where expressions go back and forth, as they do while a mouth speaks, they are followed less soon: `STRIKING`
-    and `smoothing_s` are 1 + `Unrest` times as large for them, and action units keep telling what moves. This is solved
+    2012). Where expressions oscillate, as while a mouth speaks, they are followed less soon: `STRIKING` and
+    `smoothing_s` are 1 + `Oscillation` times as large for them; action units keep telling what moves. This is solved
     exactly over the time between the stamps of a face's good predictions, so the frame rate does not matter. A
     `low_quality` prediction does not enter: the last good estimate is held. A time of 0 is no step; a stamp that is
     earlier by less than `tolerance_s` (images out of order) is none either, by more (a bag that starts over) begins the
@@ -115,17 +115,17 @@ class TemporalFilter:
         expressions = np.fromiter(prediction.probabilities.values(), np.float64)
         units = np.fromiter(prediction.action_units.values(), np.float64)
         intensities = np.fromiter(prediction.intensities.values(), np.float64)
-        sureness = float(expressions.max())
+        surest = float(expressions.max())
         if old is None:
-            sure = self._is_sure(sureness, sureness, False)
-            unrest = Unrest.beginning(expressions)
-            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression, sureness, sure, unrest)
+            sure = self._is_sure(surest, surest, False)
+            oscillation = Oscillation.beginning(expressions)
+            return _Estimate(stamp_s, expressions, units, intensities, prediction.expression, surest, sure, oscillation)
         elapsed_s = max(0.0, stamp_s - old.stamp_s)
-        slower = 1 + (old.unrest.update(expressions, elapsed_s) if elapsed_s > 0 else 0.0)
+        slower = 1 + (old.oscillation.update(expressions, elapsed_s) if elapsed_s > 0 else 0.0)
         gap = old.expressions - expressions
         kept = float(_kept(np.abs(gap).max() / slower, self._fade(elapsed_s / slower)))
         expressions = expressions + gap * kept
-        sureness += (old.sureness - sureness) * kept
+        surest += (old.reading_confidence - surest) * kept
         fade = self._fade(elapsed_s)
         gap = old.units - units
         units = units + gap * _kept(np.abs(gap), fade)
@@ -135,14 +135,14 @@ class TemporalFilter:
         best = int(expressions.argmax())
         in_force = expressions[names.index(old.label)]
         label = names[best] if expressions[best] > in_force + self.config.hysteresis else old.label
-        sure = self._is_sure(sureness, float(expressions[names.index(label)]), old.sure)
+        sure = self._is_sure(surest, float(expressions[names.index(label)]), old.sure)
         stamp_s = max(stamp_s, old.stamp_s)
-        return _Estimate(stamp_s, expressions, units, intensities, label, sureness, sure, old.unrest)
+        return _Estimate(stamp_s, expressions, units, intensities, label, surest, sure, old.oscillation)
 
-    def _is_sure(self, sureness: float, confidence: float, before: bool) -> bool:
+    def _is_sure(self, reading_confidence: float, confidence: float, before: bool) -> bool:
         """Of the smoothed confidence of single readings, and of the label in force; `before`: whether it was."""
         least, less = self.config.uncertain_below, self.config.hysteresis if before else 0.0
-        return sureness >= least - less and confidence >= min(least, _HALF) - less
+        return reading_confidence >= least - less and confidence >= min(least, _HALF) - less
 
     def _fade(self, elapsed_s: float) -> float:
         """What is left of a small change after that time."""

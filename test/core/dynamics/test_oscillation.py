@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aue_crl_core.dynamics.unrest import FREE, MEMORY_S, MOST, SWING, Unrest
+from aue_crl_core.dynamics.oscillation import FREE, MEMORY_S, MOST, SWING, Oscillation
 
 
 def _after(values: list[float], step_s: float = 0.1) -> float:
-    """Unrest after one probability went through these values, the rest of 1 being another's."""
+    """Oscillation after one probability went through these values, the rest of 1 being another's."""
     rows = [np.array([value, 1 - value]) for value in values]
-    unrest, told = Unrest.beginning(rows[0]), 0.0
+    oscillation, told = Oscillation.beginning(rows[0]), 0.0
     for row in rows[1:]:
-        told = unrest.update(row, step_s)
+        told = oscillation.update(row, step_s)
     return told
 
 
@@ -43,17 +43,17 @@ def test_noise_beyond_which_an_expression_came_is_none_either():
 
 
 def test_after_two_seconds_a_swing_counts_for_a_third_of_itself():
-    unrest = Unrest.beginning(np.array([0.0]))
+    oscillation = Oscillation.beginning(np.array([0.0]))
     for value in (1.0, 0.0, 1.0, 0.0, 1.0):
-        unrest.update(np.array([value]), 1e-9)
-    assert unrest.update(np.array([1.0]), 2.0) == pytest.approx(5 / math.e - 1.5)
+        oscillation.update(np.array([value]), 1e-9)
+    assert oscillation.update(np.array([1.0]), 2.0) == pytest.approx(5 / math.e - 1.5)
 
 
 def test_it_is_over_after_a_while():
     rows = [np.array([value]) for value in (0.0, 1.0, 0.0, 1.0, 0.0)]
-    unrest = Unrest.beginning(rows[0])
-    told = [unrest.update(row, 0.1) for row in rows[1:]]
-    calm = [unrest.update(rows[-1], 0.5) for _ in range(8)]
+    oscillation = Oscillation.beginning(rows[0])
+    told = [oscillation.update(row, 0.1) for row in rows[1:]]
+    calm = [oscillation.update(rows[-1], 0.5) for _ in range(8)]
     assert told[-1] > 1
     assert all(later < earlier or later == 0 for earlier, later in pairwise([told[-1], *calm]))
     assert calm[-1] == 0
@@ -70,8 +70,8 @@ def test_the_frame_rate_hardly_matters(swings_hz, height, rate_hz):
     def seen(rate: float) -> float:
         times = np.arange(0, 4, 1 / rate)
         open_ = height * (0.5 - 0.5 * np.cos(2 * np.pi * swings_hz * times))
-        unrest = Unrest.beginning(open_[:1])
-        told = [unrest.update(open_[i : i + 1], 1 / rate) for i in range(1, len(times))]
+        oscillation = Oscillation.beginning(open_[:1])
+        told = [oscillation.update(open_[i : i + 1], 1 / rate) for i in range(1, len(times))]
         return float(np.mean(told[len(told) // 2 :]))
 
     assert seen(rate_hz) == pytest.approx(seen(240), abs=0.2)

@@ -19,7 +19,7 @@ from aue_crl_core.faces.cuts import CutDetector
 from aue_crl_core.faces.detection.choice import DetectorName, make_detector
 from aue_crl_core.faces.detection.working import DEFAULT_MIN_FACE_PX, FaceDetector, ordered
 from aue_crl_core.faces.landmarks import LocatedFace, Seed, locate, without_doubles
-from aue_crl_core.faces.mirrored import MirroredEngine, mean_of_looks
+from aue_crl_core.faces.mirrored import MirroredEngine, mean_of_looks, with_mirrored
 from aue_crl_core.faces.quality import face_quality
 from aue_crl_core.faces.search import FaceSearch
 from aue_crl_core.faces.sides import Sides, sided_units
@@ -36,8 +36,8 @@ _LEAST_CANDIDATES = 64
 bounded by its own size and this, whatever a detector sees in it."""
 _SUPPORT_OF_A_CROP = 4.0
 """Log odds for a face in a crop that another detector cut out: those of a sure box of our own."""
-_FURTHER = 1.07
-"""How many times as much of a single image the second crop of a face shows. Of 0.97 to 1.10, beside the first crop, the
+_WIDER = 1.07
+"""How many times as wide the second crop of a face in a single image is. Of 0.97 to 1.10, beside the first crop, the
 best on both validation parts."""
 
 
@@ -84,7 +84,7 @@ class FaceAnalyzer:
         self.action_units = engine.config.action_units
         self.intensity_units = engine.config.intensity_units
         self._preprocessing = engine.config.preprocessing
-        self._further = replace(self._preprocessing, margin=(1 + self._preprocessing.margin) * _FURTHER - 1)
+        self._wider = replace(self._preprocessing, margin=(1 + self._preprocessing.margin) * _WIDER - 1)
         self._landmark_preprocessing = replace(self._preprocessing, input_size=engine.landmark_size)
         load_visibility()
         self._search = FaceSearch(detector)
@@ -208,11 +208,11 @@ class FaceAnalyzer:
             return []
         pixels, points = _crops(faces, self._preprocessing)
         if engine is self._mirrored:
-            more, there = _crops(faces, self._further)
+            more, there = _crops(faces, self._wider)
             looks = np.concatenate([pixels, more])
             out = mean_of_looks(engine.predict(looks, np.concatenate([points, there])), 2)
-            seen = visible_parts([*looks, *looks[:, :, ::-1]])
-            parts = [VisibleParts(*np.mean(seen[i :: len(faces)], axis=0).tolist()) for i in range(len(faces))]
+            visible = np.reshape(visible_parts(list(with_mirrored(looks))), (4, len(faces), 2))
+            parts = [VisibleParts(*shares) for shares in visible.mean(axis=0).tolist()]
         else:
             out = engine.predict(pixels, points)
             parts = visible_parts(list(pixels))
@@ -362,7 +362,7 @@ class FaceAnalyzer:
 def _crops(
     faces: Sequence[tuple[Image, LocatedFace]], preprocessing: Preprocessing
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """NxSxSx3 crops of N located faces, and the faces' Nx68x2 points in them."""
+    """NxSxSx3 uint8 RGB crops of N located faces, and the faces' points in them, Nx68x2 float32 pixels."""
     maps = [map_from_points(face.points, preprocessing) for _, face in faces]
     crops = [crop_face(image, m, preprocessing.input_size).image for (image, _), m in zip(faces, maps, strict=True)]
     points = [apply(inverse(m), face.points) for m, (_, face) in zip(maps, faces, strict=True)]

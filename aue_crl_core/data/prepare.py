@@ -89,7 +89,7 @@ def prepare(
     if chosen.unpack is not None:
         root = chosen.unpack(root, output.resolve().with_suffix(".images"))
     records = list(chosen.records(root, options))
-    passed_over = chosen.passed_over(root)
+    passed_over = () if chosen.passed_over is None else chosen.passed_over(root)
     if root.is_file():
         root = root.parent
     wanted = [r for r in records if r.usable]

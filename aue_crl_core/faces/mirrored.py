@@ -24,14 +24,14 @@ class MirroredEngine:
 
     def landmarks(self, crops: Crops) -> tuple[Floats, Floats]:
         """See `Engine`."""
-        points, scores = self._engine.landmarks(_both(crops))
+        points, scores = self._engine.landmarks(with_mirrored(crops))
         seen, mirrored = np.split(points, 2)
         return (seen + mirrored_points(mirrored, crops.shape[2])) / 2, np.mean(np.split(scores, 2), axis=0)
 
     def predict(self, crops: Crops, points: Floats) -> EngineOutput:
         """See `Engine`."""
         there = np.concatenate([points, mirrored_points(points, crops.shape[2])])
-        return mean_of_looks(self._engine.predict(_both(crops), there), 2)
+        return mean_of_looks(self._engine.predict(with_mirrored(crops), there), 2)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -44,5 +44,6 @@ def mean_of_looks(output: EngineOutput, looks: int) -> EngineOutput:
     return EngineOutput(*(np.mean(np.split(array, looks), axis=0) for array in arrays))
 
 
-def _both(crops: Crops) -> Crops:
+def with_mirrored(crops: Crops) -> Crops:
+    """BxSxSx3 crops, then their mirror images: 2BxSxSx3."""
     return np.concatenate([crops, crops[:, :, ::-1]])

@@ -42,10 +42,6 @@ class LayoutOptions:
     vocabulary: VocabularyName | None = None
 
 
-def _nothing(root: Path) -> Sequence[str]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Layout:
     """How a dataset lies on disk: `read(root)` yields one record a face, unusable ones with their reason.
@@ -60,7 +56,7 @@ class Layout:
     options: tuple[str, ...] = ()
     file: bool = False
     unpack: Callable[[Path, Path], Path] | None = None
-    passed_over: Callable[[Path], Sequence[str]] = _nothing
+    passed_over: Callable[[Path], Sequence[str]] | None = None
 
     def records(self, root: Path, options: LayoutOptions) -> Iterator[Record]:
         """`read(root)` with the options that were given.

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_OF_TRAINING: Final = ("torch", "torchvision", "safetensors", "matplotlib")
 
 
 class AueCrlError(Exception):
@@ -62,6 +67,22 @@ def import_failure(error: ImportError, package: str) -> str | None:
     """Why an installed `package` failed to import, on one line; None where the package itself is just absent."""
     absent = isinstance(error, ModuleNotFoundError) and error.name == package
     return None if absent else " ".join(str(error).split())
+
+
+@contextmanager
+def training_imports(purpose: str) -> Iterator[None]:
+    """Within it is imported what needs the extra `train`, for that `purpose`.
+
+    Raises:
+        MissingDependencyError: a package of the extra is absent or does not import.
+    """
+    try:
+        yield
+    except MissingDependencyError:
+        raise
+    except ImportError as error:
+        package = error.name if error.name in _OF_TRAINING else "torch"
+        raise MissingDependencyError(package, "train", purpose, import_failure(error, package)) from error
 
 
 class _Brief(reprlib.Repr):

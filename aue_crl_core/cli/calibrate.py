@@ -10,7 +10,7 @@ from rich.text import Text
 
 from aue_crl_core.cli.console import out
 from aue_crl_core.config import require
-from aue_crl_core.errors import ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.errors import ConfigError, training_imports
 from aue_crl_core.whole_file import whole_file
 
 
@@ -54,7 +54,7 @@ def command(
     Where the indices have what a face mesh shows, the intensities of action units are fitted to it, on split train."""
     require(output.suffix == ".safetensors", "--output", "end in .safetensors", str(output))
     require(0 <= favour_rare <= 1, "--favour-rare", "be in [0, 1]", favour_rare)
-    try:
+    with training_imports("calibration"):
         from aue_crl_core.checkpoint import combine, read_info
         from aue_crl_core.data.dataset import FaceDataset
         from aue_crl_core.training.batches.loading import log_frequency, make_loader
@@ -62,9 +62,6 @@ def command(
         from aue_crl_core.training.weights.calibration import calibrate
         from aue_crl_core.training.weights.intensity import fit_intensities
         from aue_crl_core.training.weights.unit_calibration import LEAST_CODED, calibrate_units
-    except ImportError as error:
-        package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
-        raise MissingDependencyError(package, "train", "calibration", import_failure(error, package)) from error
     from aue_crl_core.data.au_labels import read_codes
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.engines import find_weights

@@ -14,7 +14,7 @@ from aue_crl_core.cli.train import MODELS, configure
 from aue_crl_core.config import MethodName, from_dict, require
 from aue_crl_core.engines import find_weights
 from aue_crl_core.engines.processor import processors
-from aue_crl_core.errors import MissingDependencyError, import_failure
+from aue_crl_core.errors import training_imports
 
 METHODS: Final = get_args(MethodName)
 
@@ -57,7 +57,7 @@ def command(
     is tried again; more methods or seeds may be added. DIR gets report.md, results.csv, compare.png and the predictions
     of every run.
     """
-    try:
+    with training_imports("comparing"):
         from aue_crl_core.cli.comparison_progress import ComparisonProgress
         from aue_crl_core.comparison.plan import check_split, open_comparison, trials
         from aue_crl_core.comparison.pool import run_all
@@ -65,11 +65,6 @@ def command(
         from aue_crl_core.methods import METHODS as TABLE
         from aue_crl_core.training.directory.lock import locked
         from aue_crl_core.training.run import check_device
-    except MissingDependencyError:
-        raise
-    except ImportError as error:
-        package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
-        raise MissingDependencyError(package, "train", "comparing", import_failure(error, package)) from error
 
     if report_only:
         _report(output, timed)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from aue_crl_core.cli.console import out
 from aue_crl_core.config import require
+from aue_crl_core.errors import training_imports
 
 if TYPE_CHECKING:
     from aue_crl_core.checkpoint.quantise import Agreement
@@ -61,7 +62,8 @@ def command(
     ] = "valid",
 ) -> None:
     """Write MODEL.onnx and MODEL.landmarks.onnx, then compare them with torch; or one checkpoint, MODEL.safetensors."""
-    from aue_crl_core.checkpoint import combine
+    with training_imports("export"):
+        from aue_crl_core.checkpoint import combine
     from aue_crl_core.engines import find_weights
 
     require(output.suffix in (".onnx", ".safetensors"), "--output", "end in .onnx or .safetensors", str(output))

@@ -9,7 +9,7 @@ import typer
 
 from aue_crl_core.cli.console import out
 from aue_crl_core.config import require
-from aue_crl_core.errors import MissingDependencyError, import_failure
+from aue_crl_core.errors import training_imports
 
 if TYPE_CHECKING:
     from aue_crl_core.checkpoint.upstream import ImportReport
@@ -37,12 +37,8 @@ def command(
     """Turn X.pkl, read as tensors only, into a checkpoint for run, evaluate, export and train --init."""
     require(crop in CROPS, "--crop", f"be one of {', '.join(CROPS)}", crop)
     require(output.suffix == ".safetensors", "--output", "end in .safetensors", output.name)
-    try:
+    with training_imports("import-upstream"):
         from aue_crl_core.checkpoint.upstream import import_upstream, save_imported
-    except ImportError as error:
-        package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
-        reason = import_failure(error, package)
-        raise MissingDependencyError(package, "train", "import-upstream", reason) from error
     from aue_crl_core.engines import find_weights
 
     points = find_weights(landmarks, "torch")

@@ -11,7 +11,7 @@ import typer
 
 from aue_crl_core.cli.console import out
 from aue_crl_core.config import MethodName, ModelName, require
-from aue_crl_core.errors import MissingDependencyError, import_failure
+from aue_crl_core.errors import training_imports
 
 if TYPE_CHECKING:
     from aue_crl_core.data.index import DatasetIndex
@@ -74,14 +74,11 @@ def command(
     from aue_crl_core.data.index import DatasetIndex
     from aue_crl_core.engines import find_weights
 
-    try:
+    with training_imports("training"):
         from aue_crl_core.training.processes.processes import launched_first
         from aue_crl_core.training.run import train
         from aue_crl_core.training.stages import sequence
         from aue_crl_core.training.weights.imagenet import INIT
-    except ImportError as error:
-        package = error.name if error.name in ("torch", "torchvision", "safetensors", "matplotlib") else "torch"
-        raise MissingDependencyError(package, "train", "training", import_failure(error, package)) from error
 
     require(stage in STAGES, "--stage", f"be one of {', '.join(STAGES)}", stage)
     indices = [DatasetIndex.read(path) for path in data]

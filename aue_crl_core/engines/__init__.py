@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from aue_crl_core.config import require
 from aue_crl_core.engines.base import Engine, EngineOutput, Precision
 from aue_crl_core.engines.spare import SparingEngine
-from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure
+from aue_crl_core.errors import CheckpointError, ConfigError, MissingDependencyError, import_failure, training_imports
 
 __all__ = ["Engine", "EngineName", "EngineOutput", "Precision", "find_weights", "make_engine"]
 
@@ -87,12 +87,8 @@ def make_engine(
 
 def _make_torch(path: Path, device: str, threads: int | None, precision: Precision) -> Engine:
     require(precision != "int8", "precision", "be auto, fp32 or bf16 with the torch engine", precision)
-    try:
+    with training_imports("the torch engine"):
         from aue_crl_core.engines.torch import TorchEngine
-    except ImportError as error:
-        package = error.name if error.name in ("torch", "torchvision", "safetensors") else "torch"
-        reason = import_failure(error, package)
-        raise MissingDependencyError(package, "train", "the torch engine", reason) from error
 
     return TorchEngine(path, device, threads, precision)
 

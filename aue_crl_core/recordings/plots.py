@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from aue_crl_core import facs
 from aue_crl_core.circumplex import VALENCE_AROUSAL
+from aue_crl_core.errors import MissingDependencyError, import_failure
 from aue_crl_core.evaluation.plots import GREY, new_figure, open_frame
 from aue_crl_core.media.drawing.overlay import label_colour
 from aue_crl_core.recordings.recording import STATES, Film, Track
 from aue_crl_core.recordings.tables import valence_arousal_of
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+except ImportError as error:
+    reason = import_failure(error, "matplotlib")
+    raise MissingDependencyError("matplotlib", "demo", "drawing a recording", reason) from error
 
 BINS: Final = 480
 """A timeline has at most so many columns, however long the film is."""

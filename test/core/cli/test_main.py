@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from running import run
 
 from aue_crl_core import __version__
 from aue_crl_core.cli import console as screen
@@ -70,3 +71,30 @@ def test_a_pipe_gets_no_control_codes_although_notebooks_ask_every_program_for_c
     monkeypatch.setenv("FORCE_COLOR", "1")
     screen.err().print("half of it", style="red")
     assert capsys.readouterr().err == "half of it\n"
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments", "extra"),
+    [
+        ("torch", ["calibrate", "--data", "x.parquet", "--output", "o.safetensors"], "train"),
+        ("torch", ["compare", "--data", "x.parquet", "--output", "o"], "train"),
+        ("torch", ["export", "--weights", "edge", "--output", "o.onnx"], "train"),
+        ("torch", ["import-upstream", "x.pkl", "--output", "o.safetensors"], "train"),
+        ("torch", ["run", "x.jpg", "--engine", "torch"], "train"),
+        ("torch", ["train", "--data", "x.parquet", "--output", "o"], "train"),
+        ("matplotlib", ["demo"], "demo"),
+        ("matplotlib", ["report", "x.jsonl", "--output", "o.html"], "demo"),
+    ],
+)
+def test_a_package_that_is_not_there_is_named_in_one_line(
+    tmp_path, photograph_path, video_path, absent, arguments, extra
+):
+    """In a process where it can't be imported, as after a base install."""
+    (tmp_path / f"{absent}.py").write_text(f"raise ModuleNotFoundError('gone', name={absent!r})\n")
+    (tmp_path / "x.jpg").write_bytes(photograph_path.read_bytes())
+    if arguments[0] == "report":
+        assert run(video_path, "--output", tmp_path / "x.jsonl") == 0
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from aue_crl_core.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert f"needs the package '{absent}': pip install 'aue-crl[{extra}]'" in done.stderr
